@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError
+
+from actors.fetcher.outcome import (
+    Delivered,
+    Halted,
+    Outcome,
+    TooLong,
+    TryAgain,
+    Undelivered,
+    Unsent,
+)
+from actors.fetcher.receipt import failed, fetched
+from actors.fetcher.verdict import GiveUp, Halt, Keep, Retry, RetryRules, Split, judge
+from actors.market.candles import Delivery
+from actors.market.chunk import Cause, Chunk
+from actors.market.memory import MemorySample, sample
+from actors.monitor.progress import Tally
+from actors.upstox.client import UpstoxClient
+from actors.upstox.reply import Answer, Refused
+from actors.upstox.token import TokenSource
+
+#: A permit may take a whole half-hour window to come free, and the fleet may be paused besides.
+PERMIT_WITHIN_S = 3_600.0
+
+#: How long a fetched answer is held for a writer that is full, busy or restarting.
+DELIVER_WITHIN_S = 120.0
+RETRY_DELIVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class FetcherSettings:
+    base_url: str
+    token: TokenSource
+    timeout_s: float
+    budget: str  # name of the budget its permits come from
+    run_id: str
+    retry: RetryRules
+
+
+class Fetcher:
+    """Makes single attempts at chunks: permit, request, verdict, delivery. Never sleeps to retry."""
+
+    def __init__(
+        self, name: str, settings: FetcherSettings, limiter: Any, writer: Any, monitor: Any
+    ) -> None:
+        self._name = name
+        self._settings = settings
+        self._limiter = limiter
+        self._writer = writer
+        self._monitor = monitor
+        self._client = UpstoxClient(
+            settings.base_url, token=settings.token, timeout_s=settings.timeout_s
+        )
+
+    @ray.method(concurrency_group="fetch")
+    def fetch(self, chunk: Chunk, attempt: int) -> Outcome:
+        """Make one attempt (counted from 1) at `chunk`: at most one request is sent."""
+        try:
+            permit = ray.get(
+                self._limiter.acquire.remote(self._settings.budget, self._settings.run_id),
+                timeout=PERMIT_WITHIN_S,
+            )
+        except (RayActorError, GetTimeoutError) as error:
+            return Unsent(f"no permit: {type(error).__name__}")
+        if permit is None:
+            return Unsent("the run is stopping")
+        reply = self._client.historical(
+            chunk.instrument_key, chunk.timeframe, chunk.first, chunk.last
+        )
+        self._return(permit, reply)
+        rows = reply.bars.num_rows if isinstance(reply, Answer) else 0
+        trouble = reply.cause if isinstance(reply, Refused) else None
+        self._monitor.count.remote([Tally(self._name, rows, reply.body_bytes, trouble)])
+        return self._act(chunk, attempt, reply)
+
+    @ray.method(concurrency_group="health")
+    def memory(self) -> MemorySample:
+        return sample()
+
+    def _return(self, permit: int, reply: Answer | Refused) -> None:
+        """Tell the limiter that the request is over; not waited for, later is only safer."""
+        timed_out = isinstance(reply, Refused) and reply.cause is Cause.TIMEOUT
+        # What was sent before a deadline may still be on its way to the provider.
+        over = self._limiter.give_up if timed_out else self._limiter.end
+        over.remote(self._settings.budget, permit)
+
+    def _act(self, chunk: Chunk, attempt: int, reply: Answer | Refused) -> Outcome:
+        now = datetime.now(UTC)
+        # The jitter need not be unguessable.
+        match judge(reply, attempt, self._settings.retry, random.random()):  # noqa: S311
+            case Keep(answer=answer):
+                return self._deliver(fetched(chunk, answer, attempt, self._settings.run_id, now))
+            case Retry(wait_s=wait_s) if isinstance(reply, Refused):
+                return TryAgain(wait_s, reply.cause, reply.message)
+            case Split() if chunk.halves() is not None:
+                return TooLong()
+            case Halt() if isinstance(reply, Refused):
+                return Halted(reply.message, reply.http_status, reply.error_code)
+            case _:
+                assert isinstance(reply, Refused)
+                return self._deliver(failed(chunk, reply, attempt, self._settings.run_id, now))
+
+    def _deliver(self, delivery: Delivery) -> Outcome:
+        """Hand over to the writer. An answer was paid for: it is held while the writer is away."""
+        until_s = time.monotonic() + DELIVER_WITHIN_S
+        parcel = ray.put(delivery)
+        reason = "the writer has no room"
+        while time.monotonic() < until_s:
+            try:
+                if ray.get(self._writer.keep.remote(parcel), timeout=DELIVER_WITHIN_S):
+                    receipt = delivery.receipt
+                    return Delivered(receipt.status, receipt.rows, receipt.cause)
+            except (RayActorError, GetTimeoutError) as error:
+                reason = f"the writer is away: {type(error).__name__}"
+                time.sleep(RETRY_DELIVERY_S)
+        return Undelivered(reason)

@@ -1,0 +1,54 @@
+"""What a fetcher tells the driver of one attempt. Candles never come this way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from actors.market.chunk import Cause, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The writer holds the chunk's receipt, and its candles if any; committing is the writer's to tell."""
+
+    status: Status
+    rows: int
+    cause: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    wait_s: float
+    cause: Cause
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class TooLong:
+    """The provider refuses the span; nothing was delivered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """The provider turned us away (token, ban): the run must end."""
+
+    reason: str
+    http_status: int | None
+    error_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """No request was sent: the run is stopping, or a neighbour (limiter, writer) is away."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A request was spent, but the writer could not take what came of it: it must be asked again."""
+
+    reason: str
+
+
+Outcome = Delivered | TryAgain | TooLong | Halted | Unsent | Undelivered

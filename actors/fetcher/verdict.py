@@ -1,0 +1,68 @@
+"""What to do with the provider's reply to one request. Decided here, done elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from actors.market.chunk import Cause
+from actors.upstox.reply import Answer, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """Exponential backoff with full jitter: try k waits a random part of `base_s * 2**(k-1)`."""
+
+    attempts: int = 5  # requests one chunk may cost in a run
+    base_s: float = 0.5
+    cap_s: float = 30.0  # no single wait is longer, unless the provider named it
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    wait_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The provider finds the span too long: ask for its halves instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Asking again cannot help, or has been tried often enough: the chunk is a dead letter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """The provider turned the account or the client away: no request of this run can succeed."""
+
+
+Verdict = Keep | Retry | Split | GiveUp | Halt
+
+_PASSING = frozenset(
+    {Cause.RATE_LIMITED, Cause.SERVER_ERROR, Cause.TIMEOUT, Cause.CONNECTION, Cause.BAD_BODY}
+)
+_FATAL = frozenset({Cause.UNAUTHORIZED, Cause.BANNED})
+
+
+def judge(reply: Answer | Refused, attempt: int, rules: RetryRules, chance: float) -> Verdict:
+    """What to do after `attempt` (counted from 1). `chance` in [0, 1) is the jitter's draw."""
+    if isinstance(reply, Answer):
+        return Keep(reply)
+    if reply.cause in _FATAL:
+        return Halt()
+    if reply.cause is Cause.SPAN_TOO_LONG:
+        return Split()
+    if reply.cause in _PASSING and attempt < rules.attempts:
+        return Retry(backoff_s(attempt, rules, chance) if reply.retry_after_s is None else reply.retry_after_s)
+    return GiveUp()
+
+
+def backoff_s(attempt: int, rules: RetryRules, chance: float) -> float:
+    # The exponent is capped before the power is taken: 2**5000 is no float.
+    return chance * min(rules.cap_s, rules.base_s * 2.0 ** min(attempt - 1, 60))

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from actors.market.memory import MemorySample, sample
+from actors.monitor.memory import HostMemory, MemoryGate, by_host
+from actors.monitor.progress import Counters, Progress, Tally
+
+SAMPLE_EVERY_S = 1.0
+ANSWER_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    progress: Progress
+    hosts: tuple[HostMemory, ...]
+    pause: str | None  # why the fleet should pause; None: go on
+
+
+class Monitor:
+    """Counts what the fleet does and watches what it holds in memory, on every host."""
+
+    def __init__(self, memory_limit_bytes: int) -> None:
+        self._counters = Counters(time.monotonic())
+        self._gate = MemoryGate(memory_limit_bytes)
+        self._watched: list[Any] = []
+        self._samples: dict[int, MemorySample] = {}
+        self._sampler: asyncio.Task[None] | None = None
+
+    async def watch(self, actors: list[Any]) -> None:
+        """Sample the memory of these actors from now on. Each must answer `memory()`."""
+        self._watched = actors
+        self._sampler = self._sampler or asyncio.create_task(self._keep_sampling())
+
+    async def count(self, tallies: list[Tally]) -> None:
+        now_s = time.monotonic()
+        for tally in tallies:
+            self._counters.add(tally, now_s)
+
+    async def snapshot(self, driver: MemorySample) -> Snapshot:
+        """How things stand. The driver, being no actor, brings its own sample."""
+        hosts = tuple(by_host([driver, sample(), *self._samples.values()]))
+        return Snapshot(
+            progress=self._counters.progress(time.monotonic()),
+            hosts=hosts,
+            pause=self._gate.update(hosts),
+        )
+
+    async def memory(self) -> MemorySample:
+        return sample()
+
+    async def _keep_sampling(self) -> None:
+        while True:
+            await asyncio.gather(*(self._sample(i, a) for i, a in enumerate(self._watched)))
+            await asyncio.sleep(SAMPLE_EVERY_S)
+
+    async def _sample(self, place: int, actor: Any) -> None:
+        try:
+            # wrap_future: awaiting an ObjectRef itself leaks (ray issue 45895).
+            answer = asyncio.wrap_future(actor.memory.remote().future())
+            self._samples[place] = await asyncio.wait_for(answer, ANSWER_WITHIN_S)
+        except (ray.exceptions.RayError, TimeoutError):
+            # Dead, restarting or busy: what it held is unknown, so it no longer counts.
+            self._samples.pop(place, None)

@@ -1,0 +1,90 @@
+"""Hires the actors: the only place that names them, places them, or says how they restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+
+from actors.fetcher.actor import Fetcher, FetcherSettings
+from actors.limiter.actor import Limiter
+from actors.monitor.actor import Monitor
+from actors.writer.actor import Writer
+from actors.writer.buffer import BufferRules
+
+#: A new process, imports included; on a busy laptop this has taken ten seconds.
+START_WITHIN_S = 60.0
+
+# A died actor comes back, but what it was doing is not done again behind our back: a repeated task would
+# send a request without a permit. Dispatch sends chunks again, with new permits.
+# No CPUs are claimed: the fleet waits for the network, and must also fit on a laptop of two.
+_ANY = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
+
+
+@dataclass(frozen=True)
+class Crew:
+    limiter: Any
+    writer: Any
+    monitor: Any
+    fetchers: dict[str, Any]  # by name: fetcher-1, fetcher-2 ...
+
+    def everyone(self) -> list[Any]:
+        return [self.limiter, self.writer, self.monitor, *self.fetchers.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class CrewSettings:
+    fetchers: int
+    threads: int  # requests one fetcher has under way at once
+    state_dir: str
+    store_uri: str
+    run_id: str
+    buffer: BufferRules
+    memory_limit_bytes: int
+    fetcher: FetcherSettings
+
+
+@contextmanager
+def hire(settings: CrewSettings) -> Iterator[Crew]:
+    """All actors of a run, up and answering. They are let go at the end; the limiter stays for others."""
+    limiter = (
+        ray.remote(**_ANY)(Limiter)
+        .options(name="limiter", lifetime="detached", get_if_exists=True)
+        .remote(settings.state_dir)
+    )
+    writer = (
+        ray.remote(
+            **_ANY,
+            concurrency_groups={
+                "keep": settings.fetchers * settings.threads,
+                "commit": 1,
+                "health": 2,
+            },
+        )(Writer)
+        .options(name=f"writer-{settings.run_id}")
+        .remote(settings.store_uri, settings.run_id, settings.buffer)
+    )
+    monitor = (
+        ray.remote(**_ANY)(Monitor)
+        .options(name=f"monitor-{settings.run_id}")
+        .remote(settings.memory_limit_bytes)
+    )
+    fetchers = {
+        name: ray.remote(
+            **_ANY, concurrency_groups={"fetch": settings.threads, "health": 2}
+        )(Fetcher)
+        .options(name=f"{name}-{settings.run_id}", scheduling_strategy="SPREAD")
+        .remote(name, settings.fetcher, limiter, writer, monitor)
+        for name in (f"fetcher-{i}" for i in range(1, settings.fetchers + 1))
+    }
+    crew = Crew(limiter, writer, monitor, fetchers)
+    ray.get([actor.memory.remote() for actor in crew.everyone()], timeout=START_WITHIN_S)
+    ray.get(monitor.watch.remote([limiter, writer, *fetchers.values()]), timeout=START_WITHIN_S)
+    try:
+        yield crew
+    finally:
+        for actor in [*fetchers.values(), writer, monitor]:
+            ray.kill(actor, no_restart=True)
