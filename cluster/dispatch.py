@@ -58,7 +58,7 @@ class Dispatch:
         self._early: set[str] = set()  # committed before their fetcher's word arrived
         self._free = Counter(dict(lanes))
         self._away: set[str] = set()
-        self._poison_after = poison_after
+        self.poison_after = poison_after
         self._arrivals = 0
         self._stopped = False
         self.halted: Halted | None = None
@@ -125,30 +125,33 @@ class Dispatch:
         """The fetcher died with `chunk` in hand. Returns the chunk if it is poison: to be given up."""
         errand = self._take_back(chunk)
         errand.crashes += 1
-        if chunk.id in self._early or errand.crashes >= self._poison_after:
+        if chunk.id in self._early or errand.crashes >= self.poison_after:
             is_poison = chunk.id not in self._early
             self._await_commit(errand)
             return chunk if is_poison else None
         self._queued.append(errand)  # to the end: whoever broke a fetcher shall not hold up the others
         return None
 
-    def away(self, fetcher: str) -> None:
-        """Send it nothing until it is `back`."""
+    def away(self, fetcher: str) -> bool:
+        """Send it nothing until it is `back`. Whether that is news."""
+        is_news = fetcher not in self._away
         self._away.add(fetcher)
+        return is_news
 
     def back(self, fetcher: str) -> None:
         self._away.discard(fetcher)
 
-    def committed(self, chunk_ids: Iterable[str]) -> int:
-        """The store holds these receipts. Returns how many of them were news."""
-        news = 0
+    def committed(self, chunk_ids: Iterable[str]) -> set[str]:
+        """The store holds receipts of these chunks. Returns those of which that is news."""
+        news: set[str] = set()
         for chunk_id in chunk_ids:
             if self._delivered.pop(chunk_id, None) is not None:
-                news += 1
+                self.done += 1
+                news.add(chunk_id)
             elif chunk_id in self._sent and chunk_id not in self._early:
                 # The writer's word has overtaken the fetcher's.
                 self._early.add(chunk_id)
-        self.done += news
+                news.add(chunk_id)
         return news
 
     def writer_lost(self) -> None:

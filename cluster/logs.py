@@ -1,0 +1,70 @@
+"""Two outlets for one log: JSON lines in the run's folder, human lines on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+
+# What every record carries by itself; anything else came with `extra`.
+_STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+
+def _extra(record: logging.LogRecord) -> dict[str, object]:
+    return {k: v for k, v in vars(record).items() if k not in _STANDARD}
+
+
+class JsonLines(logging.Formatter):
+    """One object a line: `at` (UTC), `level`, `event`, and the event's own numbers."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, object] = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **_extra(record),
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(entry, default=str)
+
+
+class _HumanLines(logging.Handler):
+    """Warnings and worse, on the console that also shows the progress (so neither tears the other)."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = "  ".join(f"{k}={v}" for k, v in _extra(record).items() if v is not None)
+        style = "red" if record.levelno >= logging.ERROR else "yellow"
+        self._console.print(
+            f"{record.getMessage()}  {facts}", style=style, markup=False, highlight=False, soft_wrap=True
+        )
+
+
+@contextmanager
+def run_log(path: Path, console: Console) -> Iterator[None]:
+    """Within, what our own packages log goes to `path` (INFO and up) and to the console."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    to_file = logging.FileHandler(path, encoding="utf-8")
+    to_file.setFormatter(JsonLines())
+    handlers: list[logging.Handler] = [to_file, _HumanLines(console)]
+    ours = [logging.getLogger(name) for name in ("actors", "cluster")]
+    for logger in ours:
+        logger.setLevel(logging.INFO)
+        for handler in handlers:
+            logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        for logger in ours:
+            for handler in handlers:
+                logger.removeHandler(handler)
+        to_file.close()

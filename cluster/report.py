@@ -1,0 +1,110 @@
+"""What a run came to: one object for machines, a few lines for people, one exit code for both."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import IntEnum
+
+from actors.fetcher.outcome import Halted
+from actors.market.chunk import Receipt, Status
+from cluster.display import duration
+from cluster.standing import Totals
+
+
+class Exit(IntEnum):
+    DONE = 0
+    INCOMPLETE = 1  # some chunks failed or are pending, or symbols could not be resolved
+    USAGE = 2
+    REFUSED = 3  # the provider turned us away
+    INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The object `scan --json` prints. Counts are chunks unless named otherwise."""
+
+    run_id: str
+    planned: int
+    stored: int
+    empty: int
+    failed: int
+    pending: int
+    rows: int  # candles committed by this run
+    requests: int  # sent by this run, retries included
+    seconds: float
+    store: str
+    candles_version: int | None  # of the table after this run; None: there is no table yet
+    quarantined: int = 0  # rows put aside as insane
+    unresolved: int = 0  # names of the universe that no instrument answers to
+    causes: dict[str, int] = field(default_factory=dict)  # of the failures
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+def summarise(
+    *,
+    run_id: str,
+    totals: Totals,
+    planned: int,
+    requests: int,
+    seconds: float,
+    store: str,
+    unresolved: int,
+) -> Summary:
+    finished = totals.statuses.total()
+    return Summary(
+        run_id=run_id,
+        planned=planned,
+        stored=totals.statuses[Status.STORED],
+        empty=totals.statuses[Status.EMPTY],
+        failed=totals.statuses[Status.FAILED],
+        pending=planned - finished,
+        rows=totals.rows,
+        requests=requests,
+        seconds=round(seconds, 3),
+        store=store,
+        candles_version=totals.candles_version,
+        quarantined=totals.quarantined,
+        unresolved=unresolved,
+        causes={str(cause): n for cause, n in totals.causes.items()},
+    )
+
+
+def exit_code(
+    summary: Summary, *, halted: Halted | None, interrupted: bool, allow_unresolved: bool
+) -> Exit:
+    if halted is not None:
+        return Exit.REFUSED
+    if interrupted:
+        return Exit.INTERRUPTED
+    if summary.failed or summary.pending or (summary.unresolved and not allow_unresolved):
+        return Exit.INCOMPLETE
+    return Exit.DONE
+
+
+def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> list[str]:
+    """The closing lines for people."""
+    said = []
+    if summary.planned == 0:
+        said.append(f"Nothing to fetch: {summary.store} already holds all of it.")
+    else:
+        said.append(
+            f"{summary.stored:,} chunks stored, {summary.empty:,} empty, {summary.failed:,} failed, "
+            f"{summary.pending:,} pending, of {summary.planned:,}."
+        )
+        said.append(
+            f"{summary.rows:,} candles by {summary.requests:,} requests "
+            f"in {duration(summary.seconds)}, run {summary.run_id}."
+        )
+    if summary.quarantined:
+        said.append(f"{summary.quarantined:,} insane rows were put aside in {summary.store}/quarantine.")
+    said += [f"  failed: {r.chunk.id}: {r.error or r.cause}" for r in failures]
+    if summary.failed > len(failures):
+        said.append(f"  … and {summary.failed - len(failures):,} more; see: candlefleet status")
+    if halted is not None:
+        code = f" ({halted.error_code})" if halted.error_code else ""
+        said.append(f"The provider refused us: {halted.reason}{code}. Nothing fetched was lost.")
+    if summary.pending and halted is None:
+        said.append("The same command fetches the rest.")
+    return said

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.market.chunk import Cause
+from actors.market.memory import MemorySample, sample
+from actors.monitor.memory import HostMemory, MemoryGate, by_host
+from actors.monitor.progress import RATE_OVER_S, Counters, Tally
+
+tallies = st.builds(
+    Tally,
+    fetcher=st.sampled_from(["fetcher-1", "fetcher-2"]),
+    rows=st.integers(0, 9_000),
+    body_bytes=st.integers(0, 700_000),
+    trouble=st.none() | st.sampled_from(Cause),
+)
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), tallies)))
+def test_counters_add_up_and_rates_look_back_ten_seconds(steps: list[tuple[float, Tally]]) -> None:
+    """Sums equal a plain recount; the rate is the recount of the last ten seconds."""
+    counters = Counters(0.0)
+    now_s, history = 0.0, []
+    for step_s, tally in steps:
+        now_s += step_s
+        history.append((now_s, tally))
+        counters.add(tally, now_s)
+    progress = counters.progress(now_s)
+    recent = [t for at, t in history if at > now_s - RATE_OVER_S]
+    over_s = max(1.0, min(RATE_OVER_S, now_s))
+    assert progress.requests == len(history)
+    assert progress.rows == sum(t.rows for _, t in history)
+    assert progress.body_bytes == sum(t.body_bytes for _, t in history)
+    assert sum(progress.troubles.values()) == sum(t.trouble is not None for _, t in history)
+    assert sum(progress.requests_by_fetcher.values()) == len(history)
+    assert progress.requests_per_s == len(recent) / over_s
+    assert progress.rows_per_s == sum(t.rows for t in recent) / over_s
+
+
+def held(host: str, pid: int, private_bytes: int) -> MemorySample:
+    return MemorySample(host, pid, private_bytes, 10**9, 10**8)
+
+
+def test_hosts_are_summed_apart_and_a_process_counts_once() -> None:
+    """The newest sample of a process stands; processes of one host add up."""
+    hosts = by_host([held("a", 1, 5), held("a", 1, 7), held("a", 2, 10), held("b", 1, 3)])
+    assert [(h.host, h.processes, h.private_bytes) for h in hosts] == [("a", 2, 17), ("b", 1, 3)]
+
+
+def on(private_bytes: int) -> list[HostMemory]:
+    return by_host([held("quiet", 1, 0), held("busy", 2, private_bytes)])
+
+
+def test_the_gate_closes_over_the_limit_and_opens_a_tenth_below() -> None:
+    """Between nine tenths and the whole it stays as it was."""
+    gate = MemoryGate(1000)
+    assert gate.update(on(1000)) is None
+    reason = gate.update(on(1001))
+    assert reason is not None
+    assert "busy" in reason
+    assert gate.update(on(950)) is not None
+    assert gate.update(on(900)) is None
+    assert gate.update(on(950)) is None
+
+
+def test_a_sample_of_this_process_is_plausible() -> None:
+    mine = sample()
+    assert 2**20 < mine.private_bytes < mine.host_total_bytes

@@ -1,0 +1,196 @@
+"""However events fall, every chunk of a plan ends in exactly one place, and none is forgotten."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from actors.fetcher.outcome import (
+    Delivered,
+    Halted,
+    TooLong,
+    TryAgain,
+    Undelivered,
+    Unsent,
+)
+from actors.market.chunk import Cause, Chunk, Status
+from actors.market.timeframe import Timeframe
+from cluster.dispatch import Dispatch, Send
+
+DAY = date(2024, 1, 1)
+
+
+def chunk(number: int, days: int = 8) -> Chunk:
+    return Chunk(
+        f"NSE_EQ|{number}", f"S{number}", Timeframe.parse("1day"), DAY, DAY + timedelta(days=days - 1)
+    )
+
+
+class Fleet(RuleBasedStateMachine):
+    """A fleet that does anything a real one may do, in any order."""
+
+    LANES = {"fetcher-1": 2, "fetcher-2": 1}
+
+    @initialize(count=st.integers(0, 6))
+    def begin(self, count: int) -> None:
+        self.now_s = 0.0
+        self.dispatch = Dispatch([chunk(i) for i in range(count)], self.LANES)
+        self.held: list[Send] = []
+        self.buffered: set[str] = set()  # with the writer, not committed
+        self.unheard: set[str] = set()  # delivered, but the fetcher's word has not come
+        self.stored: set[str] = set()
+        self.days_owed = count * 8  # days of the plan; a split must not lose one
+        self.sizes = {chunk(i).id: 8 for i in range(count)}
+
+    @rule(step_s=st.floats(0, 3))
+    def time_passes(self, step_s: float) -> None:
+        self.now_s += step_s
+        for order in self.dispatch.orders(self.now_s):
+            assert order.chunk.id not in self.stored, "a stored chunk is asked again"
+            assert order.chunk.id not in {o.chunk.id for o in self.held}, "a chunk is sent twice"
+            self.held.append(order)
+            span = (order.chunk.last - order.chunk.first).days + 1
+            self.sizes[order.chunk.id] = span
+
+    def pick(self, data: st.DataObject) -> Send:
+        order = data.draw(st.sampled_from(self.held))
+        self.held.remove(order)
+        return order
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def delivers(self, data: st.DataObject) -> None:
+        order = self.pick(data)
+        self.buffered.add(order.chunk.id)
+        self.dispatch.settle(order.chunk, Delivered(Status.STORED, 1), self.now_s)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def commits_before_the_fetcher_is_heard(self, data: st.DataObject) -> None:
+        order = self.pick(data)
+        assert self.dispatch.committed([order.chunk.id]) == {order.chunk.id}
+        self.stored.add(order.chunk.id)
+        if data.draw(st.booleans()):
+            self.dispatch.settle(order.chunk, Delivered(Status.STORED, 1), self.now_s)
+        else:
+            assert self.dispatch.lost(order.chunk) is None
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def comes_back_unfinished(self, data: st.DataObject) -> None:
+        order = self.pick(data)
+        outcome = data.draw(
+            st.sampled_from(
+                [Unsent("stop"), Undelivered("full"), TryAgain(1.5, Cause.TIMEOUT, "slow")]
+            )
+        )
+        self.dispatch.settle(order.chunk, outcome, self.now_s)
+
+    @precondition(lambda self: any(o.chunk.halves() for o in self.held))
+    @rule(data=st.data())
+    def is_too_long(self, data: st.DataObject) -> None:
+        order = data.draw(st.sampled_from([o for o in self.held if o.chunk.halves()]))
+        self.held.remove(order)
+        self.dispatch.settle(order.chunk, TooLong(), self.now_s)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def dies(self, data: st.DataObject) -> None:
+        order = self.pick(data)
+        poison = self.dispatch.lost(order.chunk)
+        if poison is not None:  # the driver gives the writer its dead letter
+            self.buffered.add(poison.id)
+
+    @rule()
+    def writer_commits(self) -> None:
+        news = self.dispatch.committed(self.buffered)
+        assert news == self.buffered
+        self.stored |= self.buffered
+        self.buffered = set()
+
+    @rule()
+    def writer_dies(self) -> None:
+        self.buffered = set()
+        self.dispatch.committed(self.stored)
+        self.dispatch.writer_lost()
+
+    @invariant()
+    def each_chunk_is_somewhere(self) -> None:
+        if not hasattr(self, "dispatch"):
+            return
+        assert self.dispatch.in_flight == len(self.held)
+        assert self.dispatch.uncommitted == len(self.buffered)
+        assert self.dispatch.done == len(self.stored)
+        assert self.dispatch.pending == self.dispatch.planned - len(self.stored)
+
+    def teardown(self) -> None:
+        """Left alone with a well fleet, the plan is finished, each day exactly once."""
+        if not hasattr(self, "dispatch"):
+            return
+        for _ in range(1000):
+            self.writer_commits()
+            for order in self.held:
+                self.buffered.add(order.chunk.id)
+                self.dispatch.settle(order.chunk, Delivered(Status.STORED, 1), self.now_s)
+            self.held = []
+            self.time_passes(2.0)
+            if not self.held and not self.buffered:
+                break
+        assert self.dispatch.idle
+        assert self.dispatch.pending == 0
+        assert sum(self.sizes[i] for i in self.stored) == self.days_owed
+
+
+Fleet.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestAnyFleet = Fleet.TestCase
+
+
+def test_no_fetcher_is_given_more_than_it_has_hands_for() -> None:
+    orders = Dispatch([chunk(i) for i in range(9)], {"a": 2, "b": 3}).orders(0.0)
+    assert sorted(o.fetcher for o in orders) == ["a", "a", "b", "b", "b"]
+
+
+def test_a_fetcher_that_is_away_is_sent_nothing_until_it_is_back() -> None:
+    dispatch = Dispatch([chunk(i) for i in range(4)], {"a": 1, "b": 1})
+    dispatch.away("a")
+    assert [o.fetcher for o in dispatch.orders(0.0)] == ["b"]
+    dispatch.back("a")
+    assert [o.fetcher for o in dispatch.orders(0.0)] == ["a"]
+
+
+def test_a_retry_waits_its_time_and_counts_its_attempts() -> None:
+    dispatch = Dispatch([chunk(0)], {"a": 1})
+    (first,) = dispatch.orders(0.0)
+    dispatch.settle(first.chunk, TryAgain(2.0, Cause.SERVER_ERROR, "503"), 10.0)
+    assert dispatch.orders(11.9) == []
+    assert dispatch.next_wake_s() == 12.0
+    assert [o.attempt for o in dispatch.orders(12.0)] == [2]
+
+
+def test_an_attempt_that_sent_nothing_costs_none() -> None:
+    dispatch = Dispatch([chunk(0)], {"a": 1})
+    (first,) = dispatch.orders(0.0)
+    dispatch.settle(first.chunk, Unsent("the limiter is away"), 0.0)
+    assert [o.attempt for o in dispatch.orders(0.0)] == [1]
+
+
+def test_a_chunk_that_keeps_killing_fetchers_is_given_up() -> None:
+    dispatch = Dispatch([chunk(0)], {"a": 1}, poison_after=3)
+    verdicts = [dispatch.lost(dispatch.orders(0.0)[0].chunk) for _ in range(3)]
+    assert verdicts == [None, None, chunk(0)]
+    assert dispatch.idle
+    assert dispatch.uncommitted == 1
+
+
+def test_a_halt_stops_everything_and_keeps_the_first_reason() -> None:
+    dispatch = Dispatch([chunk(i) for i in range(3)], {"a": 2})
+    first, second = dispatch.orders(0.0)
+    dispatch.settle(first.chunk, Halted("token expired", 401, "UDAPI100050"), 0.0)
+    dispatch.settle(second.chunk, Halted("again", 401, None), 0.0)
+    assert dispatch.halted == Halted("token expired", 401, "UDAPI100050")
+    assert dispatch.orders(99.0) == []
+    assert dispatch.idle
+    assert dispatch.pending == 3
