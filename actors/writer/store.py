@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from actors.market.chunk import Cause, Chunk, Receipt, Status
+from actors.market.errors import StoreError, WriterFenced
+from actors.market.timeframe import Timeframe
+from actors.writer import tables
+from actors.writer.batch import check, has_rows, layers, replaced_days
+from actors.writer.folder import Folder, absolute
+from actors.writer.occupied import Occupied
+from actors.writer.predicate import Days, quoted, within
+from actors.writer.receipts import RECEIPTS, receipts_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from deltalake import DeltaTable
+
+    from actors.market.candles import Delivery
+
+ROOMS = ("candles", "chunks", "quarantine", "runs")  # what lies in the folder of a store
+
+_AT_ONCE = 512  # deliveries in one commit, so that a condition that names each stays bounded
+_OPENINGS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """What has been made lasting. The receipts are as stored, which may not be as delivered."""
+
+    receipts: tuple[Receipt, ...]
+    candles_version: int
+    rows: int
+
+
+class StoreWriter:
+    """Writes deliveries to a store, so that in every version each candle stands at most once.
+
+    Opening it creates the store where there is none, and finishes what a crash left half done. Once
+    a method has raised, the writer is spent; open another. For one thread.
+    """
+
+    def __init__(self, uri: str, *, storage_options: dict[str, str] | None = None) -> None:
+        self.uri = absolute(uri)
+        self._options = storage_options
+        self._spent = False
+        _claim(self.uri)
+        with tables.in_words(self.uri):
+            self._open()
+        self._number = tables.number(self._candles)
+        self._occupied = self._where_rows_stand()
+
+    @property
+    def candles_version(self) -> int:
+        return int(self._candles.version())
+
+    def commit(self, deliveries: Sequence[Delivery]) -> Commit:
+        """Make rows and receipts of the batch lasting. Where deliveries overlap, the last one wins.
+
+        Rows replace what stood on their chunk's days. An answer without rows never removes any: if
+        some stand on its days, they are kept and the receipt says failed, cause `vanished`.
+        """
+        for delivery in deliveries:
+            check(delivery)
+        rows = 0
+        receipts: dict[int, Receipt] = {}  # by place in the batch
+        places = {id(delivery): place for place, delivery in enumerate(deliveries)}
+        with self._spent_if_it_fails():
+            self._put_aside(deliveries)
+            for depth, layer in enumerate(layers(deliveries, self._occupied)):
+                # Those without rows first: they are held against what stood before.
+                for delivery in sorted(layer, key=has_rows):
+                    receipts[places[id(delivery)]] = self._standing(delivery)
+                full = [delivery for delivery in layer if has_rows(delivery)]
+                for start in range(0, len(full), _AT_ONCE):
+                    rows += self._put(full[start : start + _AT_ONCE], replacing=depth > 0)
+            bare = [receipts[places[id(d)]] for d in deliveries if not has_rows(d)]
+            self._finish(bare)
+        in_order = tuple(receipts[place] for place in range(len(deliveries)))
+        return Commit(in_order, self.candles_version, rows)
+
+    def receipts_of(self, run_id: str) -> list[str]:
+        """Ids of the chunks that have a receipt of this run."""
+        with self._spent_if_it_fails():
+            schema = pa.schema([RECEIPTS.field("chunk_id")])
+            found = tables.scan(self._chunks, schema, f"run_id = {quoted(run_id)}").read_all()
+            return sorted(set(found["chunk_id"].to_pylist()))
+
+    def compact(self) -> int:
+        """Merge small files where there are many. The candles version afterwards."""
+        with self._spent_if_it_fails():
+            for table in (self._candles, self._chunks):
+                self._still_ours()
+                tables.compact(table)
+            # A merge goes through beside another writer's append, and then shows us its rows.
+            self._still_ours()
+        return self.candles_version
+
+    def _open(self) -> None:
+        """Open both tables and finish what is unfinished. Another writer may be doing the same."""
+        for attempt in range(1, _OPENINGS + 1):
+            try:
+                self._candles = self._table("candles")
+                self._chunks = self._table("chunks")
+                self._finish([])
+            except WriterFenced:
+                if attempt == _OPENINGS:
+                    raise
+            else:
+                return
+
+    def _table(self, name: str) -> DeltaTable:
+        place = f"{self.uri}/{name}"
+        found = tables.open_table(place, self._options)
+        if found is not None:
+            return found
+        if Folder(place).names():
+            raise StoreError(f"its folder {name} holds files, but no Delta table", self.uri)
+        create = tables.create_candles if name == "candles" else tables.create_chunks
+        return create(place, self._options)
+
+    def _where_rows_stand(self) -> Occupied:
+        occupied = Occupied()
+        names = ("instrument_key", "timeframe", "first", "last")
+        schema = pa.schema([RECEIPTS.field(name) for name in names])
+        with tables.in_words(self.uri):
+            stored = tables.scan(self._chunks, schema, "status = 'stored' AND rows > 0").read_all()
+        for key, label, first, last in zip(
+            *(stored[name].to_pylist() for name in names), strict=True
+        ):
+            occupied.add(Chunk(key, "", Timeframe.parse(label), first, last))
+        return occupied
+
+    def _put_aside(self, deliveries: Sequence[Delivery]) -> None:
+        """Write quarantined rows, one file for each chunk of each run: a repeat takes its place."""
+        folder = Folder(f"{self.uri}/quarantine")
+        for delivery in deliveries:
+            if delivery.quarantine is None or delivery.quarantine.num_rows == 0:
+                continue
+            receipt = delivery.receipt
+            name = hashlib.sha256(f"{receipt.chunk.id}\n{receipt.run_id}".encode()).hexdigest()[:32]
+            file = pa.BufferOutputStream()
+            pq.write_table(delivery.quarantine, file, compression="zstd")
+            folder.write(f"{name}.parquet", file.getvalue().to_pybytes())
+
+    def _standing(self, delivery: Delivery) -> Receipt:
+        """The receipt as it will stand: an answer without rows where rows stand is a failure."""
+        receipt = delivery.receipt
+        chunk = receipt.chunk
+        if (
+            has_rows(delivery)
+            or receipt.status is Status.FAILED
+            or not self._occupied.overlaps(chunk)
+        ):
+            return receipt
+        days = within([Days(chunk.instrument_key, chunk.timeframe, chunk.first, chunk.last)])
+        schema = pa.schema([RECEIPTS.field("instrument_key")])
+        kept = sum(batch.num_rows for batch in tables.scan(self._candles, schema, days))
+        if kept == 0:
+            return receipt
+        error = f"nothing came for days of which {kept} candles stand in the store; they were kept"
+        return replace(receipt, status=Status.FAILED, cause=Cause.VANISHED, error=error)
+
+    def _put(self, deliveries: list[Delivery], *, replacing: bool) -> int:
+        """Commit these rows at once; their receipts stay unfinished. Returns the number of rows."""
+        self._still_ours()
+        # Each delivery ascends by itself and they share no day, so their order is the rows' order.
+        ordered = sorted(
+            deliveries, key=lambda d: (d.receipt.chunk.instrument_key, d.receipt.chunk.first)
+        )
+        rows = pa.concat_tables([delivery.candles for delivery in ordered])
+        condition = within(map(replaced_days, deliveries)) if replacing else None
+        tables.put_candles(self._candles, rows, [d.receipt for d in deliveries], condition)
+        self._number += 1
+        for delivery in deliveries:
+            self._occupied.add(delivery.receipt.chunk)
+        return int(rows.num_rows)
+
+    def _finish(self, receipts: Sequence[Receipt]) -> None:
+        """Commit the receipts of every unfinished commit of candles, and these."""
+        pending = tables.unfinished(self._candles, self._chunks, self.uri)
+        rows = pa.concat_tables(
+            [*(commit.receipts for commit in pending), receipts_table(receipts)]
+        )
+        if rows.num_rows:
+            tables.put_receipts(self._chunks, rows, tables.number(self._candles))
+
+    def _still_ours(self) -> None:
+        if tables.number(self._candles) != self._number:
+            raise tables.fenced(self.uri)
+
+    @contextmanager
+    def _spent_if_it_fails(self) -> Iterator[None]:
+        if self._spent:
+            raise StoreError("this writer failed before and must be opened anew", self.uri)
+        self._spent = True
+        with tables.in_words(self.uri):
+            yield
+        self._spent = False
+
+
+def _claim(uri: str) -> None:
+    """Refuse early what cannot be, or become, a store."""
+    folder = Folder(uri)
+    if folder.is_file():
+        raise StoreError("is a file, not a folder", uri)
+    if "%" in uri:
+        raise StoreError("the path holds a '%', which the table format cannot write to", uri)
+    names = folder.names()
+    if names and not set(names) & set(ROOMS):
+        raise StoreError(f"holds other things ({', '.join(names[:3])}) and is no store", uri)
+    folder.make()
