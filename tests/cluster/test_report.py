@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from actors.fetcher.outcome import Halted
+from actors.market.chunk import Cause, Chunk, Receipt, Status
+from actors.market.timeframe import Timeframe
+from cluster.report import Exit, Summary, exit_code, lines, summarise
+from cluster.standing import NAMED_FAILURES, Totals
+
+DAY = date(2024, 1, 1)
+
+
+def receipt(status: Status, number: int = 0) -> Receipt:
+    return Receipt(
+        chunk=Chunk(f"NSE_EQ|{number}", "S", Timeframe.parse("1day"), DAY, DAY),
+        status=status,
+        run_id="r",
+        fetched_at=datetime(2024, 1, 2, tzinfo=UTC),
+        rows=7 if status is Status.STORED else 0,
+        cause=Cause.SERVER_ERROR if status is Status.FAILED else None,
+        error="HTTP 503" if status is Status.FAILED else None,
+    )
+
+
+def summary(*receipts: Receipt, planned: int, unresolved: int = 0) -> Summary:
+    totals = Totals()
+    for each in receipts:
+        totals.add(each)
+    return summarise(
+        run_id="r",
+        totals=totals,
+        planned=planned,
+        requests=9,
+        seconds=1.0,
+        store="/data",
+        unresolved=unresolved,
+    )
+
+
+def test_the_summary_always_adds_up() -> None:
+    got = summary(
+        *map(receipt, [Status.STORED, Status.STORED, Status.EMPTY, Status.FAILED]), planned=6
+    )
+    assert (got.stored, got.empty, got.failed, got.pending) == (2, 1, 1, 2)
+    assert got.stored + got.empty + got.failed + got.pending == got.planned
+    assert got.rows == 14
+    assert got.causes == {"server_error": 1}
+
+
+HALT = Halted("the token has expired", 401, "UDAPI100050")
+
+
+@pytest.mark.parametrize(
+    ("got", "halted", "interrupted", "allow", "expected"),
+    [
+        (summary(receipt(Status.STORED), planned=1), None, False, False, Exit.DONE),
+        (summary(planned=0), None, False, False, Exit.DONE),
+        (summary(receipt(Status.FAILED), planned=1), None, False, False, Exit.INCOMPLETE),
+        (summary(planned=1), None, False, False, Exit.INCOMPLETE),
+        (summary(planned=0, unresolved=1), None, False, False, Exit.INCOMPLETE),
+        (summary(planned=0, unresolved=1), None, False, True, Exit.DONE),
+        (summary(planned=1), None, True, False, Exit.INTERRUPTED),
+        (summary(planned=1), HALT, True, False, Exit.REFUSED),
+    ],
+)
+def test_the_exit_code_says_whether_all_is_well(
+    got: Summary, halted: Halted | None, interrupted: bool, allow: bool, expected: Exit
+) -> None:
+    code = exit_code(got, halted=halted, interrupted=interrupted, allow_unresolved=allow)
+    assert code is expected
+
+
+def test_dead_letters_are_named_up_to_a_number_and_counted_beyond() -> None:
+    failures = [receipt(Status.FAILED, i) for i in range(NAMED_FAILURES + 5)]
+    totals = Totals()
+    for each in failures:
+        totals.add(each)
+    said = lines(summary(*failures, planned=len(failures)), totals.failures, None)
+    assert sum("HTTP 503" in each for each in said) == NAMED_FAILURES
+    assert any("and 5 more" in each for each in said)
+
+
+def test_a_refusal_is_told_with_its_reason_and_code() -> None:
+    said = "\n".join(lines(summary(planned=1), [], HALT))
+    assert "the token has expired (UDAPI100050)" in said
