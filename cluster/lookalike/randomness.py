@@ -1,0 +1,38 @@
+"""Numbers that depend on names alone: the same in every process and on every platform.
+
+Only integers and correctly rounded floating point (+ - * /) are built on them elsewhere, so that no
+maths library can move a price by a tick.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+_WORD = np.dtype("<u8")
+_WORDS_PER_BLOCK = 4  # Philox yields four words for each step of its counter
+
+
+def fingerprint(*parts: object) -> int:
+    """128 bits that follow from the parts' text."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
+
+
+def fraction(*parts: object) -> float:
+    """A number in [0, 1) that follows from the parts' text."""
+    return (fingerprint(*parts) >> 75) / 2**53
+
+
+def lanes(key: int, first_block: int, rows: int, blocks_per_row: int) -> npt.NDArray[np.uint16]:
+    """Random 16-bit numbers, `rows` x `16 * blocks_per_row`.
+
+    Row r holds what the stream has at block `first_block + r * blocks_per_row`, so any part of a
+    stream can be had without what stands before it.
+    """
+    stream = np.random.Philox(key=key, counter=first_block)
+    count = rows * blocks_per_row * _WORDS_PER_BLOCK
+    words: npt.NDArray[np.uint64] = stream.random_raw(count)
+    return words.astype(_WORD, copy=False).view("<u2").reshape(rows, -1)
