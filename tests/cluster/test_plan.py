@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.market.instrument import Instrument
+from actors.market.sessions import IST
+from actors.market.timeframe import Timeframe
+from actors.upstox.limits import reach
+from cluster.plan import Reason, Want, plan
+
+DAY = timedelta(days=1)
+NOW = datetime(2026, 11, 19, 12, tzinfo=IST)  # a Thursday
+YESTERDAY = date(2026, 11, 18)
+
+
+def instrument(name):
+    return Instrument(f"NSE_EQ|{name}", name, "NSE", "NSE_EQ", "EQ")
+
+
+def wants(labels, first=None, last=None, names=("A",)):
+    return [
+        Want(instrument(name), Timeframe.parse(label), first, last)
+        for name in names
+        for label in labels
+    ]
+
+
+def receipts(chunks, fetched_at=NOW):
+    held = defaultdict(list)
+    for chunk in chunks:
+        key = (chunk.instrument_key, chunk.timeframe.label)
+        held[key].append((chunk.first, chunk.last, fetched_at))
+    return held
+
+
+def spans(result):
+    return [(str(chunk.first), str(chunk.last)) for chunk in result.chunks]
+
+
+def in_order(first, last):
+    return (first, last) if first is None or last is None else sorted((first, last))
+
+
+days = st.integers(0, 5_000).map(lambda n: date(2013, 4, 1) + n * DAY)
+ends = st.none() | days
+labels = st.sampled_from(["1minute", "15minute", "30minute", "2hour", "1day", "1week", "1month"])
+asks = st.lists(
+    st.builds(
+        lambda name, label, first, last: Want(
+            instrument(name), Timeframe.parse(label), first, last
+        ),
+        st.sampled_from("AB"),
+        labels,
+        ends,
+        ends,
+    ),
+    max_size=5,
+)
+moments = st.integers(0, 1095 * 24 * 60).map(
+    lambda n: datetime(2024, 1, 1, tzinfo=IST) + timedelta(minutes=n)
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(asks, moments, st.integers(0, 3600))
+def test_a_finished_plan_leaves_nothing_to_ask(some, now, later_s):
+    """Unless a bar settles or a day ends in between."""
+    done = plan(some, {}, now).chunks
+    held = receipts(done, now + timedelta(seconds=later_s))
+    assert plan(some, held, now + timedelta(seconds=later_s)).chunks == () or crosses_seam(
+        now, now + timedelta(seconds=later_s)
+    )
+
+
+def crosses_seam(earlier, later):
+    seams = [
+        datetime(later.year, later.month, later.day, *at, tzinfo=IST) for at in ((0,), (8, 30))
+    ]
+    return any(earlier < seam <= later for seam in seams)
+
+
+@settings(deadline=None, max_examples=60)
+@given(asks, moments, st.data())
+def test_a_killed_run_is_resumed_with_the_very_same_chunks(some, now, data):
+    chunks = plan(some, {}, now).chunks
+    left = [c for c in chunks if data.draw(st.booleans())]
+    done = [c for c in chunks if c not in left]
+    again = plan(some, receipts(done, now), now).chunks
+    assert [c.id for c in again] == [c.id for c in left]
+
+
+@settings(deadline=None, max_examples=60)
+@given(asks, moments)
+def test_every_wanted_day_the_provider_has_is_asked_exactly_once(some, now):
+    asked = defaultdict(list)
+    for chunk in plan(some, {}, now).chunks:
+        day = chunk.first
+        while day <= chunk.last:
+            asked[chunk.instrument_key, chunk.timeframe].append(day)
+            day += DAY
+    for want in some:
+        if want.first is None:
+            continue
+        mine = asked[want.instrument.instrument_key, want.timeframe]
+        assert len(mine) == len(set(mine))
+        today = now.date()
+        day = max(want.first, reach(want.timeframe).earliest)
+        wanted = []
+        while day < today and (want.last is None or day <= want.last):
+            wanted.append(day)
+            day += DAY
+        assert set(wanted) <= set(mine)
+        assert all(d < today for d in mine)
+
+
+def test_the_next_day_asks_only_for_the_day_that_passed():
+    some = wants(["5minute", "1day"], date(2026, 9, 1))
+    held = receipts(plan(some, {}, NOW).chunks)
+    assert [c.id for c in plan(some, held, NOW + DAY).chunks] == [
+        "NSE_EQ|A/5minute/2026-11-19/2026-11-19",
+        "NSE_EQ|A/1day/2026-11-19/2026-11-19",
+    ]
+
+
+def test_a_forming_bar_is_asked_again_from_its_start():
+    some = wants(["1week", "1month"], date(2026, 9, 2))
+    first = plan(some, {}, NOW)
+    assert spans(first) == [("2026-08-31", "2026-11-18"), ("2026-09-01", "2026-11-18")]
+    assert spans(plan(some, receipts(first.chunks), NOW + DAY)) == [
+        ("2026-11-16", "2026-11-19"),
+        ("2026-11-01", "2026-11-19"),
+    ]
+
+
+def test_a_closed_week_is_asked_whole_though_the_wish_ends_inside_it():
+    assert spans(plan(wants(["1week"], date(2026, 9, 2), date(2026, 9, 9)), {}, NOW)) == [
+        ("2026-08-31", "2026-09-13")
+    ]
+
+
+def test_a_week_is_asked_once_more_after_it_settled():
+    some = wants(["1week"], date(2026, 11, 9))
+    sunday = datetime(2026, 11, 23, 8, tzinfo=IST)  # Monday, before the week has settled
+    held = receipts(plan(some, {}, sunday).chunks, sunday)
+    assert plan(some, held, sunday).chunks == ()
+    assert spans(plan(some, held, sunday + timedelta(hours=1))) == [("2026-11-16", "2026-11-22")]
+
+
+def test_today_is_never_asked_and_that_is_said():
+    result = plan(wants(["1day"], date(2026, 11, 1), date(2026, 11, 30), ["A", "B"]), {}, NOW)
+    assert {c.last for c in result.chunks} == {YESTERDAY}
+    (note,) = result.notes
+    assert (note.reason, note.asked, note.instruments) == (Reason.NOT_YET_HISTORY, YESTERDAY, 2)
+    assert str(note) == (
+        "1day to 2026-11-30: today and later are not in the provider's history yet; "
+        "asked to 2026-11-18 (2 instruments)"
+    )
+
+
+def test_what_lies_before_the_providers_history_is_cut_off_and_that_is_said():
+    result = plan(wants(["1minute"], date(2021, 6, 1), date(2022, 1, 20)), {}, NOW)
+    assert spans(result) == [("2022-01-01", "2022-01-20")]
+    (note,) = result.notes
+    assert (note.reason, note.wanted, note.asked) == (
+        Reason.BEFORE_HISTORY,
+        date(2021, 6, 1),
+        date(2022, 1, 1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "reason"),
+    [
+        (date(2020, 1, 1), date(2021, 1, 1), Reason.BEFORE_HISTORY),
+        (date(2026, 11, 19), date(2026, 11, 19), Reason.NOT_YET_HISTORY),
+        (date(2027, 1, 1), None, Reason.NOT_YET_HISTORY),
+        (None, date(2021, 1, 1), Reason.BEFORE_HISTORY),
+    ],
+)
+def test_a_wish_that_cannot_be_met_at_all_is_noted(first, last, reason):
+    result = plan(wants(["1minute"], first, last), {}, NOW)
+    assert result.chunks == ()
+    (note,) = result.notes
+    assert (note.reason, note.asked) == (reason, None)
+    assert "nothing is asked" in str(note)
+
+
+@pytest.mark.parametrize(
+    ("label", "first"),
+    [
+        ("5minute", "2026-10-19"),
+        ("1hour", "2026-08-19"),
+        ("1day", "2016-11-19"),
+        ("1month", "2000-01-01"),
+    ],
+)
+def test_without_a_first_day_one_request_reaches_as_far_back_as_it_can(label, first):
+    assert spans(plan(wants([label]), {}, NOW)) == [(first, "2026-11-18")]
+
+
+def test_wants_of_the_same_instrument_and_timeframe_are_united():
+    some = wants(["5minute"], date(2026, 9, 1), date(2026, 9, 20))
+    some += wants(["5minute"], date(2026, 9, 10), date(2026, 9, 30))
+    assert spans(plan(some, {}, NOW)) == [("2026-09-01", "2026-09-30")]
+
+
+def test_chunks_come_by_timeframe_then_newest_period_then_instrument():
+    result = plan(wants(["1day", "5minute"], date(2026, 10, 5), names=["B", "A"]), {}, NOW)
+    assert [c.id.removeprefix("NSE_EQ|") for c in result.chunks] == [
+        "B/1day/2026-10-05/2026-11-18",
+        "A/1day/2026-10-05/2026-11-18",
+        "B/5minute/2026-11-01/2026-11-18",
+        "A/5minute/2026-11-01/2026-11-18",
+        "B/5minute/2026-10-05/2026-10-31",
+        "A/5minute/2026-10-05/2026-10-31",
+    ]
+
+
+def test_the_plan_says_what_it_comes_to():
+    some = wants(["1day", "5minute"], date(2026, 10, 5), names=["A", "B"])
+    done = [c for c in plan(some, {}, NOW).chunks if c.symbol == "A"]
+    result = plan(some, receipts(done), NOW)
+    assert (result.instruments, result.requests) == (2, 3)
+    assert [
+        (str(p.timeframe), p.instruments, p.complete, p.chunks) for p in result.by_timeframe
+    ] == [
+        ("1day", 2, 1, 1),
+        ("5minute", 2, 1, 2),
+    ]
+    assert {(p.first, p.last) for p in result.by_timeframe} == {(date(2026, 10, 5), YESTERDAY)}
+
+
+def test_a_whole_exchange_is_planned_in_seconds():
+    """2,400 instruments, three timeframes, since 2022; half of it held, each with its own stamp."""
+    names = [f"INE{n:06}" for n in range(2_400)]
+    some = wants(["1day", "5minute", "30minute"], date(2022, 1, 1), names=names)
+    chunks = plan(some, {}, NOW).chunks
+    assert len(chunks) == 2_400 * (1 + 59 + 20)
+    held = receipts(chunks[::2], NOW)
+    began_s = time.process_time()
+    assert len(plan(some, held, NOW).chunks) == len(chunks) // 2
+    assert time.process_time() - began_s < 5
