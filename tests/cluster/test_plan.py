@@ -53,7 +53,7 @@ labels = st.sampled_from(["1minute", "15minute", "30minute", "2hour", "1day", "1
 asks = st.lists(
     st.builds(
         lambda name, label, first, last: Want(
-            instrument(name), Timeframe.parse(label), first, last
+            instrument(name), Timeframe.parse(label), *in_order(first, last)
         ),
         st.sampled_from("AB"),
         labels,
