@@ -8,8 +8,9 @@ from datetime import date
 from actors.market.timeframe import Timeframe, Unit
 from actors.market.window import NS_PER_S, Window
 
-#: Per user, all standard APIs; whether historical and intraday candles count together is not said, so
-#: they share one budget here. Fixed or rolling is not said either: rolling, the stricter, is assumed.
+#: Per user, all standard APIs. Whether historical and intraday candles count together is not said,
+#: so they share one budget here. Nor is it said whether windows are fixed or rolling: rolling, the
+#: stricter, is assumed.
 #: Source: upstox.com/developer/api-documentation/rate-limiting, read 2026-09.
 PUBLISHED: tuple[Window, ...] = (
     Window(50, 1 * NS_PER_S),
@@ -34,8 +35,8 @@ class Reach:
     max_months: int | None  # calendar months in one request; None: no limit
 
 
-# Source: upstox.com/developer/api-documentation/v3/get-historical-candle-data, read 2026-09. That a longer
-# span is refused (UDAPI1148), and not cut short, was observed on 2026-09-23.
+# Source: upstox.com/developer/api-documentation/v3/get-historical-candle-data, read 2026-09. That a
+# longer span is refused (UDAPI1148), and not cut short, was observed on 2026-09-23.
 _INTRADAY_SINCE = date(2022, 1, 1)
 _DAYS_SINCE = date(2000, 1, 1)
 _MONTH = Reach(_INTRADAY_SINCE, 1)
@@ -55,7 +56,10 @@ _ALLOWED = "1 to 300 minutes, 1 to 5 hours, 1 day, 1 week or 1 month"
 
 
 def reach(timeframe: Timeframe) -> Reach:
-    """What may be asked for `timeframe`. Raises ValueError for one the provider does not serve."""
+    """Say what may be asked for `timeframe`.
+
+    Raises ValueError, fit for the user, if the provider does not serve it.
+    """
     for intervals, found in _REACHES[timeframe.unit]:
         if timeframe.interval in intervals:
             return found

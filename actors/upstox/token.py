@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from actors.market.errors import UsageError
+
+DEFAULT_VARIABLE = "UPSTOX_ACCESS_TOKEN"
+ANONYMOUS = "anonymous"
+
+#: A header can carry nothing else; and what is longer is some other file.
+_SENDABLE = re.compile(r"[!-~]{1,4096}")
+_MAX_FILE_BYTES = 16_384
+_JWT_PARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSource:
+    """Where the access token is. Never holds it: it is read each time it is needed.
+
+    So it may be shown, logged and pickled, and a token renewed in its file is picked up.
+    """
+
+    variable: str = DEFAULT_VARIABLE
+    file: str | None = None  # if given, the variable is not looked at
+
+    def read(self) -> str | None:
+        """Fetch the token; None if there is none. Raises UsageError if it cannot be one."""
+        text = os.environ.get(self.variable, "") if self.file is None else self._from_file()
+        token = text.strip()
+        if not token:
+            return None
+        if _SENDABLE.fullmatch(token) is None:
+            # The text itself is not shown: most of it may well be a token.
+            raise UsageError("no access token: too long, or with odd characters", self.where)
+        return token
+
+    @property
+    def where(self) -> str:
+        return f"${self.variable}" if self.file is None else self.file
+
+    def account_label(self) -> str:
+        """Name the account the token belongs to, without giving away either.
+
+        Limits count per user, and a user's token changes daily: so where the token names its user
+        (a JWT's `sub`), it is the user who is labelled.
+        """
+        token = self.read()
+        if token is None:
+            return ANONYMOUS
+        owner = _subject(token) or token
+        digest = hashlib.blake2b(owner.encode(), digest_size=6, person=b"candlefleet acct")
+        return f"account-{digest.hexdigest()}"
+
+    def _from_file(self) -> str:
+        assert self.file is not None
+        try:
+            with Path(self.file).open("rb") as stream:
+                content = stream.read(_MAX_FILE_BYTES)
+        except OSError as error:
+            raise UsageError(f"cannot read the token: {error.strerror}", self.where) from None
+        # Odd bytes become characters that `read` refuses.
+        return content.decode("ascii", "replace")
+
+
+def _subject(token: str) -> str | None:
+    parts = token.split(".")
+    if len(parts) != _JWT_PARTS:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=="))
+    except (ValueError, RecursionError, binascii.Error):
+        return None
+    subject = claims.get("sub") if isinstance(claims, dict) else None
+    return subject if isinstance(subject, str) and subject else None
