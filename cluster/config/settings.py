@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from actors.market.window import NS_PER_S, Window
+from cluster.config.section import ConfigPath, Section
+from cluster.web_address import checked_url
+
+Url = Annotated[str, AfterValidator(checked_url)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class ProviderSettings(Section):
+    name: Literal["upstox", "lookalike"] = "upstox"
+    base_url: Url | None = None  # none: Upstox has its own; a look-alike is started for the run
+    assets_url: Annotated[Url | None, Field(validate_default=True)] = None  # likewise
+    timeout_s: Annotated[float, Field(gt=0, le=600)] = 30.0  # one request, to its last byte
+    token_file: ConfigPath = None  # none: the environment has the token, or there is none
+
+    @field_validator("assets_url")
+    @classmethod
+    def _lookalike_serves_both(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is None and info.data.get("name") == "lookalike":
+            base_url: str | None = info.data.get("base_url")
+            return base_url
+        return url
+
+
+class FleetSettings(Section):
+    fetchers: Annotated[int, Field(gt=0, le=64)] = 2
+    threads: Annotated[int, Field(gt=0, le=128)] = 8  # requests one fetcher has under way at once
+
+
+class WindowSettings(Section):
+    limit: Annotated[int, Field(gt=0, le=1_000_000)]
+    seconds: Seconds
+
+
+class BudgetSettings(Section):
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each window, for this run
+    own_windows: Annotated[tuple[WindowSettings, ...], Field(strict=False, alias="windows")] = ()
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The user's own windows; none: the provider's published ones."""
+        return tuple(Window(w.limit, round(w.seconds * NS_PER_S)) for w in self.own_windows)
+
+
+class RetrySettings(Section):
+    attempts: Annotated[int, Field(gt=0, le=50)] = 5  # requests one chunk may cost in a run
+    base_s: Seconds = 0.5
+    cap_s: Seconds = 30.0
+
+
+class MemorySettings(Section):
+    limit_mb: Annotated[int, Field(gt=0)] = 2048
+
+
+class WriterSettings(Section):
+    commit_every_s: Seconds = 5.0
+    commit_bytes_mb: Annotated[int, Field(gt=0, le=4096)] = 64
+
+
+def _without_credentials(store: str) -> str:
+    if not store.strip() or "\0" in store:
+        raise ValueError("is no path and no s3://bucket/prefix")
+    if "://" in store and "@" in urlsplit(store).netloc:
+        raise ValueError("must not carry credentials; the environment is their place")
+    return store
+
+
+class Settings(Section):
+    """What every form of config may say beside what is to be fetched."""
+
+    #: A local path is relative to the current folder, as on any command line; or s3://bucket/prefix.
+    store: Annotated[str, AfterValidator(_without_credentials)] = "data"
+    provider: ProviderSettings = ProviderSettings()
+    fleet: FleetSettings = FleetSettings()
+    budget: BudgetSettings = BudgetSettings()
+    retry: RetrySettings = RetrySettings()
+    memory: MemorySettings = MemorySettings()
+    writer: WriterSettings = WriterSettings()
