@@ -57,12 +57,7 @@ class Deadline:
         _under_way.deadline = self
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _under_way.deadline = None
         self._watchdog.dismiss(self)
         with self._lock:

@@ -50,7 +50,7 @@ _BY_STATUS: dict[int, Cause] = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why an answer holds no candles. The message is as it came: not short, not clean of secrets."""
+    """Why an answer holds no candles. The message may be long, and is not clean of secrets."""
 
     cause: Cause
     message: str

@@ -16,7 +16,6 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from actors.upstox.deadline import Deadline, Line
 
-
 #: No time at all would mean not to wait, and a different error.
 _LEAST_S = 0.001
 
