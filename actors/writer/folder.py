@@ -16,9 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+#: deltalake 1.6.6 takes a path for a URL here and there: with `#` and `?` it finds no history, with
+#: `[`, `|` and `^` it panics, with `%20` it looks elsewhere (each tried).
+_UNFIT = frozenset("#?[]|^%\\")
+
+
 def absolute(uri: str) -> str:
-    """The store's address without doubt: `s3://…` as it is, a path made absolute."""
-    return uri.rstrip("/") if "://" in uri else str(Path(uri).expanduser().absolute())
+    """The store's address without doubt: `s3://…` as it is, a path made absolute.
+
+    Raises StoreError for a path that the table format cannot keep.
+    """
+    if "://" in uri:
+        return uri.rstrip("/")
+    path = Path(uri).expanduser().absolute().as_posix()
+    if unfit := sorted(_UNFIT.intersection(path)):
+        raise StoreError(f"a store's path cannot hold {' or '.join(unfit)}", uri)
+    return path
 
 
 class Folder:

@@ -211,8 +211,6 @@ def _claim(uri: str) -> None:
     folder = Folder(uri)
     if folder.is_file():
         raise StoreError("is a file, not a folder", uri)
-    if "%" in uri:
-        raise StoreError("the path holds a '%', which the table format cannot write to", uri)
     names = folder.names()
     if names and not set(names) & set(ROOMS):
         raise StoreError(f"holds other things ({', '.join(names[:3])}) and is no store", uri)

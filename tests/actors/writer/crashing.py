@@ -1,0 +1,88 @@
+"""A writer to be killed: run by test_crash.py, never by pytest itself.
+
+Started once, it forks a writer for every line `first_batch seed where` on stdin, kills it, and answers
+with the number of the last batch the writer called lasting. `where` says at which moment it dies:
+`anytime`, at a random moment, or the name of the step before which it stops itself.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import select
+import signal
+import sys
+from datetime import date
+from pathlib import Path
+
+from actors.writer import store, tables
+
+SPAN = (date(2020, 1, 1), date(2020, 1, 5))  # replaced by every batch
+KEYS = [f"NSE_EQ|{n}" for n in range(3)]
+
+
+def kit():
+    place = Path(__file__).with_name("conftest.py")
+    spec = importlib.util.spec_from_file_location("kit", place)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Kit()
+
+
+def batch_of(kit, number):
+    """One new day for each instrument, one span that is replaced, and a chunk that failed."""
+    day = date.fromordinal(date(2021, 1, 1).toordinal() + number)
+    for key in KEYS:
+        yield kit.stored(kit.chunk(key, day, day), float(number), run_id=str(number))
+        yield kit.stored(kit.chunk(key, *SPAN), float(number), run_id=str(number))
+    yield kit.failed(kit.chunk("NSE_EQ|gone", *SPAN), run_id=str(number))
+
+
+def write(uri, number, where, says):
+    if where != "anytime":
+        name, _, times = where.partition("*")
+        step, left = getattr(tables, name), [int(times or 1)]
+
+        def stop(*arguments):
+            left[0] -= 1
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return step(*arguments)
+
+        setattr(tables, name, stop)
+    deliveries = kit()
+    writer = store.StoreWriter(uri)
+    os.write(says, b"0\n")
+    while True:
+        writer.commit(list(batch_of(deliveries, number)))
+        os.write(says, f"{number}\n".encode())
+        if number % 3 == 0:
+            writer.compact()
+        number += 1
+
+
+def main(uri):
+    for line in sys.stdin:
+        first, seed, where = line.split()
+        hears, says = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(hears)
+            write(uri, int(first), where, says)
+        os.close(says)
+        told = b""
+        if where == "anytime":
+            told = os.read(hears, 100)  # it is open
+            select.select([], [], [], random.Random(seed).uniform(0, 0.12))  # noqa: S311
+            os.kill(child, signal.SIGKILL)
+        while piece := os.read(hears, 4096):
+            told += piece
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status), status
+        assert os.WTERMSIG(status) == signal.SIGKILL
+        print(max([0, *map(int, told.split())]), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.market.chunk import Chunk, Receipt, Status
+from actors.market.timeframe import Timeframe
+from actors.writer.coverage import dead_letters, held, latest
+from actors.writer.receipts import receipts_table
+
+DAWN = date(2024, 1, 1)
+DAY = Timeframe.parse("1day")
+
+
+@st.composite
+def histories(draw):
+    """Receipts in the order they were written."""
+    written = []
+    for place in range(draw(st.integers(0, 14))):
+        first = DAWN + timedelta(draw(st.integers(0, 8)))
+        last = first + timedelta(draw(st.integers(0, 4)))
+        chunk = Chunk(draw(st.sampled_from("AB")), "S", DAY, first, last)
+        at = datetime(2024, 6, 1, tzinfo=UTC) + timedelta(seconds=place)
+        status = draw(st.sampled_from(Status))
+        written.append(Receipt(chunk=chunk, status=status, run_id=str(place), fetched_at=at))
+    return written
+
+
+def days(chunk):
+    return {chunk.first + timedelta(n) for n in range((chunk.last - chunk.first).days + 1)}
+
+
+@given(histories(), st.randoms())
+def test_dead_letters_are_failures_that_nothing_answered_since(written, chance):
+    """Day by day: whole spans, halves and other spans count alike; rows may stand in any order."""
+    expected = []
+    for place, receipt in enumerate(written):
+        after = [
+            r
+            for r in written[place + 1 :]
+            if r.chunk.instrument_key == receipt.chunk.instrument_key
+        ]
+        answered = set().union(*(days(r.chunk) for r in after if r.status is not Status.FAILED))
+        again = any(r.chunk == receipt.chunk for r in after)
+        if receipt.status is Status.FAILED and not again and not days(receipt.chunk) <= answered:
+            expected.append(receipt.run_id)
+    shuffled = chance.sample(written, len(written))
+    found = dead_letters(receipts_table(shuffled))
+    assert sorted(found["run_id"].to_pylist()) == sorted(expected)
+
+
+@given(histories(), st.randoms())
+def test_held_are_the_answered_spans_with_their_newest_time(written, chance):
+    """Stored and empty ones alike; failed ones hold nothing."""
+    newest = {}
+    for r in written:
+        if r.status is not Status.FAILED:
+            newest[r.chunk.instrument_key, r.chunk.first, r.chunk.last] = r.fetched_at
+    found = held(receipts_table(chance.sample(written, len(written))))
+    flat = {(key, *span[:2]): span[2] for (key, label), spans in found.items() for span in spans}
+    assert flat == newest
+    assert all(spans == sorted(spans) for spans in found.values())
+
+
+@given(histories(), st.randoms())
+def test_latest_is_one_receipt_for_each_chunk(written, chance):
+    """The newest."""
+    newest = {r.chunk.id: r.run_id for r in written}
+    found = latest(receipts_table(chance.sample(written, len(written))))
+    pairs = zip(found["chunk_id"].to_pylist(), found["run_id"].to_pylist(), strict=True)
+    assert sorted(pairs) == sorted(newest.items())

@@ -1,0 +1,188 @@
+"""Law 4 under everything a writer meets, against a dict."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import date, timedelta
+from pathlib import Path
+
+from deltalake import DeltaTable
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from actors.market.chunk import Cause, Status
+from actors.market.errors import WriterFenced
+from actors.writer.batch import layers
+from actors.writer.reading import Store
+from actors.writer.store import StoreWriter
+
+KEYS = ["NSE_EQ|INE001A01001", "NSE_INDEX|Nifty 50", "NSE_EQ|O'Neil \"&\" Söhne -- ') OR TRUE"]
+TIMEFRAMES = ["1day", "5minute", "1week", "1month"]
+DAWN = date(2023, 12, 18)  # so that spans cross months and a year
+
+
+@st.composite
+def orders(draw):
+    """What a delivery shall be: instrument, timeframe, days, outcome, price, days left out."""
+    first = DAWN + timedelta(days=draw(st.integers(0, 40)))
+    last = first + timedelta(days=draw(st.integers(0, 20)))
+    outcome = draw(st.sampled_from(["stored", "stored", "stored", "empty", "failed"]))
+    thinned = draw(st.sampled_from([1, 1, 2, 3]))
+    return (
+        draw(st.sampled_from(KEYS)),
+        draw(st.sampled_from(TIMEFRAMES)),
+        first,
+        last,
+        outcome,
+        draw(st.integers(1, 1000)),
+        thinned,
+    )
+
+
+class StoreOfDicts(RuleBasedStateMachine):
+    kit = None  # handed in by the test
+
+    @initialize()
+    def _open(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.uri = str(Path(self.folder.name) / "store")
+        self.writer = StoreWriter(self.uri)
+        self.stand: dict[tuple, tuple[date, float]] = {}  # key of a candle -> its day and price
+        self.booked: list[tuple[str, str, str]] = []
+        self.seen = 0  # versions checked so far
+        self.count = 0
+
+    @rule(batch=st.lists(orders(), min_size=1, max_size=6))
+    def commit(self, batch):
+        """A batch ends as if its deliveries had been taken one after another."""
+        deliveries = [self._delivery(*order) for order in batch]
+        before = set(self.stand)
+        expected = [self._take(delivery) for delivery in deliveries]
+        lasting = before & set.intersection(*(keys for _, keys in expected))
+        done = self.writer.commit(deliveries)
+        assert [receipt.status for receipt in done.receipts] == [status for status, _ in expected]
+        assert done.rows == sum(d.candles.num_rows for d in deliveries if d.candles is not None)
+        assert done.candles_version == DeltaTable(f"{self.uri}/candles").version()
+        self._look_at_every_version(lasting)
+
+    @rule(order=orders())
+    def die_between_the_commits(self, order):
+        """Rows whose receipts a crash held back: readers see both, and the next writer finishes."""
+        delivery = self._delivery(*order[:4], "stored", *order[5:])
+        if delivery.candles.num_rows == 0:
+            return
+        before = set(self.stand)
+        _, after = self._take(delivery)
+        depth = len(layers([delivery], self.writer._occupied)) - 1
+        self.writer._put([delivery], replacing=depth > 0)
+        seen = Store(self.uri).receipts()
+        assert sorted(
+            zip(seen["chunk_id"].to_pylist(), seen["run_id"].to_pylist(), strict=True)
+        ) == (sorted((chunk_id, run_id) for chunk_id, run_id, _ in self.booked))
+        self.writer = StoreWriter(self.uri)
+        self._look_at_every_version(before & after)
+
+    @rule()
+    def reopen(self):
+        self.writer = StoreWriter(self.uri)
+
+    @rule()
+    def compact(self):
+        """Merging files changes nothing."""
+        self.writer.compact()
+        self._look_at_every_version(set(self.stand))
+
+    @rule(order=orders())
+    def be_overtaken(self, order):
+        """A writer that missed another's commit is turned away, and leaves no trace."""
+        stale, self.writer = self.writer, StoreWriter(self.uri)
+        self.commit([(KEYS[0], "1day", DAWN, DAWN, "stored", 5, 1)])
+        late = self._delivery(*order[:4], "stored", *order[5:])
+        if late.candles.num_rows:
+            with_fence = None
+            try:
+                stale.commit([late])
+            except WriterFenced as error:
+                with_fence = error
+            assert with_fence is not None
+
+    @invariant()
+    def the_table_is_what_the_dict_says(self):
+        rows = {row[:3]: row[3] for row in self.kit.rows(self.uri)}
+        assert rows == {key: price for key, (_, price) in self.stand.items()}
+
+    @invariant()
+    def every_receipt_stands_once(self):
+        assert self.kit.receipts(self.uri) == sorted(self.booked)
+
+    def teardown(self):
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+    def _delivery(self, key, timeframe, first, last, outcome, price, thinned):
+        self.count += 1
+        chunk, run_id = self.kit.chunk(key, first, last, timeframe), f"run-{self.count}"
+        if outcome == "stored":
+            days = self.kit.days(chunk)[::thinned]
+            return self.kit.stored(chunk, float(price), days=days, run_id=run_id)
+        return getattr(self.kit, outcome)(chunk, run_id)
+
+    def _take(self, delivery):
+        """Do to the dict what the delivery should do to the table: its status, and all keys after."""
+        receipt, chunk = delivery.receipt, delivery.receipt.chunk
+        series = (chunk.instrument_key, chunk.timeframe.label)
+        status = receipt.status
+        standing = [
+            key
+            for key, (day, _) in self.stand.items()
+            if key[:2] == series and chunk.first <= day <= chunk.last
+        ]
+        if delivery.candles is not None and delivery.candles.num_rows:
+            for key in standing:
+                del self.stand[key]
+            new = delivery.candles.to_pylist()
+            self.stand |= {(*series, row["ts"]): (row["date"], row["close"]) for row in new}
+        elif standing and status is not Status.FAILED:
+            status = Status.FAILED
+        self.booked.append((chunk.id, receipt.run_id, str(status)))
+        return status, set(self.stand)
+
+    def _look_at_every_version(self, lasting):
+        """No candle twice; and what stood before and after was never gone."""
+        newest = DeltaTable(f"{self.uri}/candles").version()
+        for version in range(self.seen + 1, newest + 1):
+            keys = [row[:3] for row in self.kit.rows(self.uri, version)]
+            assert len(keys) == len(set(keys)), f"version {version} holds a candle twice"
+            assert lasting <= set(keys), f"version {version} shows a hole"
+        self.seen = newest
+
+
+def test_every_version_holds_each_candle_once_and_the_last_one_all(kit):
+    """Any mix of appends, replacements, empty answers, failures, crashes and merges."""
+    machine = type("Machine", (StoreOfDicts,), {"kit": kit})
+    quick = settings(
+        max_examples=20,
+        stateful_step_count=12,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    from hypothesis.stateful import run_state_machine_as_test
+
+    run_state_machine_as_test(machine, settings=quick)
+
+
+def test_an_empty_answer_removes_nothing(kit, uri):
+    """Where candles stand it is recorded as a failure; where none do, as empty."""
+    january = kit.chunk(KEYS[1], date(2024, 1, 1), date(2024, 1, 31))
+    days = [date(2024, 1, 2), date(2024, 1, 3)]
+    writer = StoreWriter(uri)
+    writer.commit([kit.stored(january, days=days)])
+    within = kit.chunk(KEYS[1], date(2024, 1, 3), date(2024, 1, 9))
+    beside = kit.chunk(KEYS[1], date(2024, 1, 4), date(2024, 1, 9))
+    vanished, empty = writer.commit([kit.empty(within), kit.empty(beside)]).receipts
+    assert (vanished.status, vanished.cause) == (Status.FAILED, Cause.VANISHED)
+    assert "1 candles stand" in str(vanished.error)
+    assert empty.status is Status.EMPTY
+    assert len(kit.rows(uri)) == 2
+    assert Store(uri).dead_letters()["chunk_id"].to_pylist() == [within.id]

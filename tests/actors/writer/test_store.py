@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import os
+import resource
+from datetime import date
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+
+from actors.market.candles import CANDLES
+from actors.market.errors import StoreError, WriterFenced
+from actors.writer import tables
+from actors.writer.reading import Store
+from actors.writer.receipts import RECEIPTS
+from actors.writer.store import StoreWriter
+
+SBIN = "NSE_EQ|INE062A01020"
+NIFTY = "NSE_INDEX|Nifty 50"
+JANUARY = (date(2024, 1, 1), date(2024, 1, 31))
+FEBRUARY = (date(2024, 2, 1), date(2024, 2, 29))
+
+
+def test_any_tool_reads_what_was_committed(kit, tmp_path):
+    """DuckDB over the table's files, and pandas over its scan, see the same prices."""
+    uri = str(tmp_path / "plain")  # file_uris() writes other characters as a URL does
+    StoreWriter(uri).commit([kit.stored(kit.chunk(SBIN, *JANUARY, "5minute"), 101.5)])
+    table = DeltaTable(f"{uri}/candles")
+    query = f"SELECT count(*), min(close), max(close) FROM read_parquet({table.file_uris()})"
+    assert duckdb.sql(query).fetchall() == [(62, 101.5, 101.5)]
+    frame = pa.table(table.scan()).to_pandas()
+    assert (len(frame), frame["close"].unique().tolist()) == (62, [101.5])
+
+
+def test_the_table_says_what_its_columns_mean(kit, uri):
+    """The schema reaches the table with units and meanings, and comes back the same."""
+    StoreWriter(uri).commit([kit.stored(kit.chunk(SBIN, *JANUARY))])
+    assert Store(uri).candles().schema.equals(CANDLES, check_metadata=True)
+    assert Store(uri).receipts().schema.equals(RECEIPTS, check_metadata=True)
+    stored = pa.schema(DeltaTable(f"{uri}/candles").schema())
+    assert stored.field("oi").metadata == CANDLES.field("oi").metadata
+    assert DeltaTable(f"{uri}/candles").metadata().partition_columns == ["timeframe", "period"]
+
+
+def test_receipts_name_the_version_that_brought_the_rows(kit, uri):
+    """Stored ones do; those without rows name none."""
+    writer = StoreWriter(uri)
+    first = writer.commit(
+        [kit.stored(kit.chunk(SBIN, *JANUARY)), kit.empty(kit.chunk(NIFTY, *JANUARY))]
+    )
+    second = writer.commit([kit.stored(kit.chunk(SBIN, *FEBRUARY))])
+    assert second.candles_version > first.candles_version
+    found = Store(uri).receipts().to_pylist()
+    versions = {(row["symbol"], row["first"]): row["candles_version"] for row in found}
+    assert versions == {
+        ("INE062A01020", JANUARY[0]): first.candles_version,
+        ("Nifty 50", JANUARY[0]): None,
+        ("INE062A01020", FEBRUARY[0]): second.candles_version,
+    }
+
+
+def test_a_receipt_comes_back_with_every_fact(kit, uri):
+    """Also by way of a commit's metadata, which is how each stored one travels."""
+    stored, failed = kit.stored(kit.chunk(SBIN, *JANUARY)), kit.failed(kit.chunk(NIFTY, *JANUARY))
+    StoreWriter(uri).commit([stored, failed])
+    rows = {row["status"]: row for row in Store(uri).receipts().to_pylist()}
+    for delivery in (stored, failed):
+        receipt = delivery.receipt
+        row = rows[receipt.status]
+        assert row["chunk_id"] == receipt.chunk.id
+        for name in set(RECEIPTS.names) & set(type(receipt).__slots__) - {"chunk"}:
+            assert row[name] == getattr(receipt, name), name
+
+
+def test_two_writers_the_stale_one_is_turned_away(kit, uri):
+    """Whoever missed a commit may neither append, replace nor merge; nothing of his stays."""
+    stale = [StoreWriter(uri) for _ in range(3)]
+    ours = StoreWriter(uri)
+    ours.commit([kit.stored(kit.chunk(SBIN, *JANUARY), 1.0)])
+    with pytest.raises(WriterFenced, match="another writer"):
+        stale[0].commit([kit.stored(kit.chunk(SBIN, *JANUARY), 2.0)])
+    with pytest.raises(WriterFenced):
+        stale[1].commit([kit.empty(kit.chunk(SBIN, *JANUARY))])
+    with pytest.raises(StoreError, match="opened anew"):
+        stale[0].compact()
+    assert {row[3] for row in kit.rows(uri)} == {1.0}
+    assert len(kit.receipts(uri)) == 1
+    ours.commit([kit.stored(kit.chunk(SBIN, *JANUARY), 3.0)])
+    assert {row[3] for row in kit.rows(uri)} == {3.0}
+
+
+def test_a_merge_beside_another_writer_does_not_blind_the_fence(kit, uri):
+    """Merging brings the other's rows into view; the writer must not take them for its own."""
+    for month in range(1, 10):
+        chunk = kit.chunk(f"NSE_EQ|{month}", *JANUARY)
+        StoreWriter(uri).commit([kit.stored(chunk)])
+    stale, ours = StoreWriter(uri), StoreWriter(uri)
+    ours.commit([kit.stored(kit.chunk(SBIN, *JANUARY), 1.0)])
+    with pytest.raises(WriterFenced):
+        stale.compact()
+    assert len({row[:3] for row in kit.rows(uri)}) == len(kit.rows(uri)) == 310
+
+
+def test_what_a_crash_left_unfinished_is_read_back_through_checkpoints(kit, uri):
+    """The receipts of hundreds of commits can be finished from the log alone, merges between them."""
+    writer = StoreWriter(uri)
+    for n in range(110):
+        writer._put(
+            [kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY), days=[JANUARY[0]])], replacing=False
+        )
+    tables.compact(writer._candles)
+    for n in range(110, 120):
+        writer._put(
+            [kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY), days=[JANUARY[0]])], replacing=False
+        )
+    assert list(Path(uri, "candles", "_delta_log").glob("*.checkpoint.parquet"))
+    assert kit.receipts(uri) == []
+    assert Store(uri).receipts().num_rows == 120
+    StoreWriter(uri)
+    assert len(kit.receipts(uri)) == len(set(kit.receipts(uri))) == 120
+    found = Store(uri).receipts()
+    assert sorted(found["candles_version"].to_pylist()) == [*range(1, 111), *range(112, 122)]
+
+
+def test_the_log_is_never_cleaned_up_by_itself(kit, uri):
+    """Else the receipts of a crash long ago could be gone."""
+    StoreWriter(uri)
+    for name in ("candles", "chunks"):
+        configuration = DeltaTable(f"{uri}/{name}").metadata().configuration
+        assert configuration["delta.enableExpiredLogCleanup"] == "false"
+
+
+def test_lost_receipts_are_no_silent_hole(kit, uri):
+    """A foreign tool that jumps our numbers is noticed by readers and writers."""
+    StoreWriter(uri).commit([kit.stored(kit.chunk(SBIN, *JANUARY))])
+    write_deltalake(
+        f"{uri}/candles",
+        Store(uri).candles().slice(0, 0),
+        mode="append",
+        commit_properties=CommitProperties(app_transactions=[Transaction(tables.APP, 9)]),
+    )
+    for look in (Store(uri).receipts, lambda: StoreWriter(uri)):
+        with pytest.raises(StoreError, match="log of commits is cut"):
+            look()
+
+
+def test_quarantined_rows_lie_in_one_file_for_each_chunk_and_run(kit, uri):
+    """A repeat takes the place of the first; another run has its own."""
+    writer = StoreWriter(uri)
+    chunk = kit.chunk("NSE_EQ|../'odd\" name", *JANUARY)
+    writer.commit([kit.quarantine(kit.stored(chunk), "first")])
+    writer.commit([kit.quarantine(kit.stored(chunk), "second")])
+    writer.commit([kit.quarantine(kit.stored(chunk, run_id="other"), "third")])
+    files = list(Path(uri, "quarantine").iterdir())
+    assert sorted(pq.read_table(f)["reason"].to_pylist() for f in files) == [["second"], ["third"]]
+
+
+def test_a_delivery_that_would_break_the_law_is_refused_whole(kit, uri):
+    """Rows out of its span, rows twice, rows with the wrong receipt: nothing of the batch is written."""
+    writer = StoreWriter(uri)
+    good = kit.stored(kit.chunk(SBIN, *JANUARY))
+    narrow = kit.chunk(NIFTY, date(2024, 1, 2), date(2024, 1, 3))
+    outside = kit.stored(narrow, days=[date(2024, 1, 4)])
+    twice = kit.stored(narrow, days=[date(2024, 1, 2)] * 2)
+    unsaid = type(good)(kit.empty(kit.chunk(SBIN, *JANUARY)).receipt, good.candles)
+    for bad, said in ((outside, "outside its span"), (twice, "twice"), (unsaid, "says empty")):
+        with pytest.raises(ValueError, match=said):
+            writer.commit([good, bad])
+    assert kit.rows(uri) == []
+    assert writer.commit([good]).rows == 31
+
+
+@pytest.mark.parametrize("unfit", ["has#hash", "has%20percent", "what?", "a[b]"])
+def test_a_path_the_format_cannot_keep_is_refused(tmp_path, unfit):
+    """Before anything is written there."""
+    with pytest.raises(StoreError, match="cannot hold"):
+        StoreWriter(str(tmp_path / unfit))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_store_is_refused_early(kit, tmp_path):
+    """A file, a folder of other things, a folder of files where a table should be."""
+    (tmp_path / "file").write_text("no store")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("")
+    (tmp_path / "odd" / "candles").mkdir(parents=True)
+    (tmp_path / "odd" / "candles" / "part.parquet").write_text("")
+    for name, said in (("file", "is a file"), ("photos", "cat.jpg"), ("odd", "no Delta table")):
+        with pytest.raises(StoreError, match=said):
+            StoreWriter(str(tmp_path / name))
+    with pytest.raises(StoreError, match="cannot be written"):
+        StoreWriter(str(tmp_path / "file" / "below"))
+    assert (tmp_path / "photos").is_dir()
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to read-only folders")
+def test_a_read_only_folder_is_refused_early(tmp_path):
+    """In words, when the store is opened and not when the first rows come."""
+    tmp_path.chmod(0o555)
+    with pytest.raises(StoreError, match="Permission denied"):
+        StoreWriter(str(tmp_path))
+
+
+def test_a_full_disk_is_said_in_words_and_hurts_nothing(kit, uri):
+    """Whichever write fails, what stood still stands; and a new writer goes on."""
+    writer = StoreWriter(uri)
+    writer.commit([kit.stored(kit.chunk(SBIN, *JANUARY), 1.0)])
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for limit in (100, 1_500, 4_500):  # fails at the rows, or at the log
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+            with pytest.raises(StoreError) as refusal:
+                writer.commit([kit.stored(kit.chunk(SBIN, *JANUARY), 2.0) for _ in range(30)])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert "File too large" in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+        writer = StoreWriter(uri)
+        assert len(kit.rows(uri)) == 31
+    writer.commit([kit.stored(kit.chunk(SBIN, *JANUARY), 3.0)])
+    assert {row[3] for row in kit.rows(uri)} == {3.0}
+
+
+def test_a_corrupt_table_is_said_in_words(kit, uri):
+    """By readers and writers, without the engine's stack."""
+    StoreWriter(uri).commit([kit.stored(kit.chunk(SBIN, *JANUARY))])
+    log = Path(uri, "candles", "_delta_log")
+    sorted(log.glob("*.json"))[0].write_text("garbage")
+    for look in (Store(uri).candles, lambda: StoreWriter(uri)):
+        with pytest.raises(StoreError) as refusal:
+            look()
+        assert "unknown" not in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+
+def test_merging_pays_only_where_there_are_many_small_files(kit, uri):
+    """Nine commits leave nine files; afterwards one. A second merge finds nothing to do."""
+    writer = StoreWriter(uri)
+    for n in range(9):
+        writer.commit([kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY))])
+    before = sorted(kit.rows(uri))
+    version = writer.compact()
+    assert len(DeltaTable(f"{uri}/candles").file_uris()) == 1
+    assert len(DeltaTable(f"{uri}/chunks").file_uris()) == 1
+    assert sorted(kit.rows(uri)) == before
+    assert writer.compact() == version
+    assert writer.commit([kit.stored(kit.chunk(SBIN, *JANUARY))]).candles_version == version + 1
+
+
+def test_receipts_of_a_run(kit, uri):
+    """Only those of the run asked for, whatever its name."""
+    writer = StoreWriter(uri)
+    ours, theirs = kit.chunk(SBIN, *JANUARY), kit.chunk(SBIN, *FEBRUARY)
+    writer.commit([kit.stored(ours, run_id="it's"), kit.failed(theirs, run_id="other")])
+    assert writer.receipts_of("it's") == [ours.id]
+    assert writer.receipts_of("' OR '1' = '1") == []
