@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from actors.market.candles import BARS, Delivery, label_candles
+from actors.market.candles import BARS, CANDLES, Delivery, label_candles
 from actors.market.chunk import Chunk, Receipt, Status
 from actors.market.errors import UsageError
 from actors.market.sessions import IST
@@ -24,7 +24,7 @@ KEYS = {
     "NSE_INDEX|Nifty 50": "Nifty 50",
     "NSE_EQ|X": 'M&M "quoted", Ltd',
 }
-NAMES = "instrument_key symbol timeframe date ts open high low close volume oi final".split()
+NAMES = [name for name in CANDLES.names if name != "period"]
 FIRST, LAST = date(2024, 1, 1), date(2024, 1, 5)
 DAY, MINUTES = Timeframe.parse("1day"), Timeframe.parse("5minute")
 
@@ -75,18 +75,18 @@ def read_typed(path):
 READ = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_typed, "arrow": read_typed}
 
 
-@pytest.mark.parametrize("format", list(Format))
-def test_every_format_comes_back_as_it_stood(store, tmp_path, monkeypatch, format):
+@pytest.mark.parametrize("form", list(Format))
+def test_every_format_comes_back_as_it_stood(store, tmp_path, monkeypatch, form):
     """All columns, exactly, in order; stamps in IST. In pieces, as a big store would be written."""
     monkeypatch.setattr(reading, "ROWS_TOGETHER", 400)
-    out = tmp_path / f"candles.{format}"
-    assert export(store, format=format, out=out) == 3 * (375 + 5)
+    out = tmp_path / f"candles.{form}"
+    assert export(store, format=form, out=out) == 3 * (375 + 5)
     expected = [
         {name: row[name] for name in NAMES}
         | {"ts": row["ts"].astimezone(IST).isoformat(), "date": str(row["date"])}
         for row in store.candles().to_pylist()
     ]
-    assert list(READ[format](out)) == expected
+    assert list(READ[form](out)) == expected
     assert expected[0]["ts"] == "2024-01-01T00:00:00+05:30"  # a day starts at midnight in India
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 

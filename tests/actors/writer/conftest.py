@@ -64,7 +64,7 @@ class Kit:
             Status.FAILED,
             run_id=run_id,
             cause=Cause.TIMEOUT,
-            error='it\'s "over"; no – answer',
+            error='it\'s "over"; no answer: ü',
         )
         return Delivery(receipt)
 

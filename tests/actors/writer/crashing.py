@@ -1,8 +1,8 @@
 """A writer to be killed: run by test_crash.py, never by pytest itself.
 
-Started once, it forks a writer for every line `first_batch seed where` on stdin, kills it, and answers
-with the number of the last batch the writer called lasting. `where` says at which moment it dies:
-`anytime`, at a random moment, or the name of the step before which it stops itself.
+Started once, it forks a writer for every line `first_batch seed where` on stdin, kills it, and
+answers with the number of the last batch the writer called lasting. `where` says at which moment it
+dies: `anytime`, at a random moment, or the name of the step before which it stops itself.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def main(uri):
         told = b""
         if where == "anytime":
             told = os.read(hears, 100)  # it is open
-            select.select([], [], [], random.Random(seed).uniform(0, 0.12))  # noqa: S311
+            select.select([], [], [], random.Random(seed).uniform(0, 0.12))
             os.kill(child, signal.SIGKILL)
         while piece := os.read(hears, 4096):
             told += piece

@@ -26,7 +26,7 @@ DEATHS = AT_STEPS + ["anytime"] * 10
 
 
 def test_a_killed_writer_loses_nothing_and_doubles_nothing(kit, tmp_path):
-    """Every batch called lasting is there, whole; every receipt stands once, and tells the truth."""
+    """Every batch called lasting is whole; every receipt stands once, and tells the truth."""
     uri = str(tmp_path / "store")
     writer = subprocess.Popen(
         [sys.executable, str(Path(__file__).with_name("crashing.py")), uri],

@@ -62,11 +62,11 @@ def test_a_file_is_no_store(tmp_path):
     st.none() | st.sets(st.sampled_from(["SBIN", "Nifty 50", "O'Neil') OR TRUE --", "unknown"])),
     st.none() | st.sets(st.sampled_from([SBIN, BSE_SBIN, QUOTED, "' OR TRUE --"])),
     st.none() | st.sampled_from(["1day", "5 minutes", "1month", "1week"]),
-    st.none() | st.dates(date(2023, 12, 1), date(2024, 2, 1)),
-    st.none() | st.dates(date(2023, 12, 1), date(2024, 2, 1)),
+    st.tuples(*[st.none() | st.dates(date(2023, 12, 1), date(2024, 2, 1))] * 2),
 )
-def test_every_filter_chooses_as_a_loop_would(full, symbols, keys, timeframe, first, last):
+def test_every_filter_chooses_as_a_loop_would(full, symbols, keys, timeframe, days):
     """Alone and together, over partitions of months and years, with names that try to escape."""
+    first, last = days
     rows = pa.table(DeltaTable(f"{full}/candles").scan()).select(CANDLES.names).to_pylist()
     label = timeframe and timeframe.replace(" ", "").rstrip("s")
     expected = [

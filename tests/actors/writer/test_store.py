@@ -105,7 +105,7 @@ def test_a_merge_beside_another_writer_does_not_blind_the_fence(kit, uri):
 
 
 def test_what_a_crash_left_unfinished_is_read_back_through_checkpoints(kit, uri):
-    """The receipts of hundreds of commits can be finished from the log alone, merges between them."""
+    """Receipts of a hundred commits are finished from the log alone, a merge between them."""
     writer = StoreWriter(uri)
     for n in range(110):
         writer._put(
@@ -159,7 +159,7 @@ def test_quarantined_rows_lie_in_one_file_for_each_chunk_and_run(kit, uri):
 
 
 def test_a_delivery_that_would_break_the_law_is_refused_whole(kit, uri):
-    """Rows out of its span, rows twice, rows with the wrong receipt: nothing of the batch is written."""
+    """Rows out of its span, rows twice, a receipt that denies them: nothing is written."""
     writer = StoreWriter(uri)
     good = kit.stored(kit.chunk(SBIN, *JANUARY))
     narrow = kit.chunk(NIFTY, date(2024, 1, 2), date(2024, 1, 3))
@@ -229,7 +229,7 @@ def test_a_corrupt_table_is_said_in_words(kit, uri):
     """By readers and writers, without the engine's stack."""
     StoreWriter(uri).commit([kit.stored(kit.chunk(SBIN, *JANUARY))])
     log = Path(uri, "candles", "_delta_log")
-    sorted(log.glob("*.json"))[0].write_text("garbage")
+    (log / f"{0:020}.json").write_text("garbage")
     for look in (Store(uri).candles, lambda: StoreWriter(uri)):
         with pytest.raises(StoreError) as refusal:
             look()
