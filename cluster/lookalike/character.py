@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
@@ -56,7 +57,8 @@ def character_of(seed: int, record: dict[str, Any]) -> Character:
     )
     tick = 5 if is_index else max(1, round(record.get("tick_size", 5)))
     dearth, dearest = (500_000, 5_000_000) if is_index else (4_000, 400_000)
-    base_paise = dearth + (dearest - dearth) * draw("price") ** 3
+    place = draw("price")
+    base_paise = dearth + (dearest - dearth) * place * place * place
     first, last = _life(record, draw)
     return Character(
         random_key=fingerprint(seed, key, "stream"),
@@ -77,7 +79,7 @@ def _base_volume(drawn: float, *, thin: bool) -> int:
     return 2_000 + int(40_000 * drawn) if thin else 40_000 + int(8_000_000 * drawn * drawn * drawn)
 
 
-def _life(record: dict[str, Any], draw: Any) -> tuple[date, date]:
+def _life(record: dict[str, Any], draw: Callable[[str], float]) -> tuple[date, date]:
     if "expiry" in record:
         expires = datetime.fromtimestamp(record["expiry"] / 1000, _IST).date()
         return expires - timedelta(days=_CONTRACT_LIFE_DAYS), expires

@@ -18,12 +18,13 @@ _HIGH, _LOW, _CLOSE, _VOLUME = 2, 3, 4, 5
 
 
 def damaged(fault: Fault, answer: Answer, dice: random.Random, share: float) -> Answer:
-    """The answer with its rows shuffled, or about `share` of them (one at least) insane."""
+    """The answer with its rows out of order, or about `share` of them (one at least) insane."""
     if not answer.candles:
         return answer
     changes: dict[Fault, Callable[[list[Row]], list[Row]]] = {
         Fault.SHUFFLED: lambda rows: _shuffle(rows, dice),
         Fault.INSANE: lambda rows: _break_copies(rows, dice, share),
+        Fault.TIMED_DAYS: _time_days,
         Fault.SPOILED: lambda rows: _break_rows(rows, dice, share),
     }
     content = json.loads(answer.body)
@@ -75,6 +76,13 @@ def _break_copies(rows: list[Row], dice: random.Random, share: float) -> list[Ro
 def _break_rows(rows: list[Row], dice: random.Random, share: float) -> list[Row]:
     broken = _chosen(len(rows), dice, share)
     return [_break(row, dice) if place in broken else row for place, row in enumerate(rows)]
+
+
+def _time_days(rows: list[Row]) -> list[Row]:
+    """One in ten."""
+    for row in rows[::10]:
+        row[0] = row[0].replace("T00:00", "T09:45")
+    return rows
 
 
 def _chosen(count: int, dice: random.Random, share: float) -> set[int]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from cluster.lookalike.bars import Ints
 from cluster.lookalike.character import Character
-from cluster.lookalike.randomness import fingerprint, fraction, lanes
+from cluster.lookalike.randomness import BELL_SD, bell, fingerprint, fraction, lanes
 from cluster.lookalike.trading_days import Calendar
 
 _RANGE = 15_000  # the price stays within e^-1.5 and e^1.5 of its base, wicks aside
@@ -18,8 +18,6 @@ _MARGIN = 2_000
 _UPWARD = np.cumprod(np.concatenate(([1.0], np.full(_RANGE + _MARGIN, 1.0001))))
 #: Powers of 1.0001. A running product rounds alike everywhere; exp() need not.
 _GROWTH = np.concatenate((1 / _UPWARD[:0:-1], _UPWARD))
-_FOUR_LANES_MEAN = 131_070
-_FOUR_LANES_SD = 37_837
 _BLOCKS_PER_DAY = 1  # sixteen lanes
 
 
@@ -49,9 +47,9 @@ class DayTable:
 
 def _wander(who: Character, random: np.ndarray) -> tuple[Ints, Ints]:
     """Close of each day and of the day before it, in 1e-4 of the logarithm."""
-    sums = random[:, :4].sum(axis=1, dtype=np.int64) - _FOUR_LANES_MEAN
+    sums = bell(random[:, :4])
     start = int(fraction(who.random_key, "start") * 2 * _RANGE)
-    path = np.cumsum(sums * who.step // _FOUR_LANES_SD) + start
+    path = np.cumsum(sums * who.step // BELL_SD) + start
     turn = path % (4 * _RANGE)
     close = np.where(turn > 2 * _RANGE, 4 * _RANGE - turn, turn) - _RANGE
     before = np.concatenate(([start - _RANGE], close[:-1]))
@@ -65,7 +63,7 @@ def _ticks(who: Character, steps: Ints) -> Ints:
 def _volume(who: Character, random: np.ndarray, calendar: Calendar) -> Ints:
     if not who.base_volume:
         return np.zeros(len(calendar.days), np.int64)
-    sums = random[:, 8:12].sum(axis=1, dtype=np.int64) - _FOUR_LANES_MEAN
+    sums = bell(random[:, 8:12])
     drawn = _grown(who.base_volume, sums // 16)
     return np.maximum(drawn, calendar.minutes)  # so that every minute can have its share
 
@@ -73,7 +71,7 @@ def _volume(who: Character, random: np.ndarray, calendar: Calendar) -> Ints:
 def _oi(who: Character, random: np.ndarray) -> Ints:
     if not who.base_oi:
         return np.zeros(len(random), np.int64)
-    sums = random[:, 12:16].sum(axis=1, dtype=np.int64) - _FOUR_LANES_MEAN
+    sums = bell(random[:, 12:16])
     return _grown(who.base_oi, sums // 16)
 
 

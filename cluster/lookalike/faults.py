@@ -24,6 +24,7 @@ class Fault(StrEnum):
     SHUFFLED = "shuffled"  # every row, in no order, some twice
     INSANE = "insane"  # every row, and bad ones between them
     SPOILED = "spoiled"  # bad rows in place of good ones
+    TIMED_DAYS = "timed_days"  # some daily bars stamped in mid-session, as seen (2026-09-23)
 
 
 #: What asking again mends without losing a candle; `mixed` in the rates spreads over these.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from cluster.lookalike.bars import Bars, Ints
 from cluster.lookalike.character import Character
 from cluster.lookalike.days import DayTable
-from cluster.lookalike.randomness import fingerprint, lanes
+from cluster.lookalike.randomness import BELL_SD, bell, fingerprint, lanes
 from cluster.lookalike.trading_days import Calendar
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -24,9 +24,6 @@ Lanes: TypeAlias = npt.NDArray[np.uint16]
 
 _LANES_PER_BLOCK = 16
 _LANES_PER_MINUTE = 8
-_STEP_LANES = 4
-_STEP_MEAN = 131_070
-_STEP_SD = 37_837.0
 _BRIDGE_RANGE = 1.25  # a Brownian bridge's mean range, in standard deviations of its whole walk
 
 
@@ -88,7 +85,7 @@ def _ends(trades: Mask) -> tuple[Ints, Ints]:
 
 
 def _walk(table: DayTable, days: slice, random: _Draw) -> tuple[Ints, Ints]:
-    steps = random.lanes[:, :, :_STEP_LANES].sum(axis=2, dtype=np.int64) - _STEP_MEAN
+    steps = bell(random.lanes[:, :, :4])
     start, end = table.open[days, None], table.close[days, None]
     minutes = steps.shape[1]
     rows = np.arange(len(steps))
@@ -96,7 +93,7 @@ def _walk(table: DayTable, days: slice, random: _Draw) -> tuple[Ints, Ints]:
     share = np.minimum(np.arange(1, minutes + 1) / random.length, 1.0)
     whole = walked[rows, random.length[:, 0] - 1][:, None]
     spread = table.high[days, None] - table.low[days, None]
-    scale = spread / (_BRIDGE_RANGE * _STEP_SD * np.sqrt(random.length))
+    scale = spread / (_BRIDGE_RANGE * BELL_SD * np.sqrt(random.length))
     path = start + (end - start) * share + (walked - whole * share) * scale
     close = np.rint(path).astype(np.int64)
     np.clip(close, table.low[days, None], table.high[days, None], out=close)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import dataclass
 from http import HTTPStatus
 from time import monotonic, monotonic_ns
 
@@ -15,6 +16,7 @@ from cluster.lookalike.delivery import Wire
 from cluster.lookalike.desk import Conditions, Desk
 from cluster.lookalike.exchange import Exchange
 from cluster.lookalike.faults import Fault
+from cluster.lookalike.judge import Arrival, Judge
 from cluster.lookalike.market import Market
 from cluster.lookalike.question import PREFIX
 from cluster.lookalike.randomness import fingerprint, fraction
@@ -22,6 +24,27 @@ from cluster.lookalike.settings import Settings
 
 _CANDLES = PREFIX.encode()
 _MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One request for candles, and the judge that saw it arrive."""
+
+    wire: Wire
+    path: str  # percent-encoded
+    arrival: Arrival
+    judge: Judge
+
+    async def send(self, answer: Answer) -> None:
+        await self.wire.whole(answer)
+        self.book(answer)
+
+    def book(self, answer: Answer) -> None:
+        body_bytes = len(answer.body)
+        self.judge.answer(self.path, answer.status, body_bytes, candles=answer.candles)
+
+    def book_broken(self) -> None:
+        self.judge.answer(self.path, None, 0, candles=False)
 
 
 class Server:
@@ -45,28 +68,34 @@ class Server:
 
     async def _candles(self, wire: Wire) -> None:
         path = wire.scope["raw_path"].decode("latin-1")
-        arrival = self._now.judge.arrive(monotonic_ns(), path)
+        judge = self._now.judge
+        call = _Call(wire, path, judge.arrive(monotonic_ns(), path), judge)
         if self._now.latency_s:
-            spread = 2 * fraction("latency", arrival.number) - 1
+            spread = 2 * fraction("latency", call.arrival.number) - 1
             await asyncio.sleep(self._now.latency_s + self._now.jitter_s * spread)
-        if not arrival.admitted:
-            await self._send(wire, path, self._too_many())
+        if not call.arrival.admitted:
+            await call.send(self._too_many())
             return
-        fault = self._now.faults.deal(path, arrival.nth)
+        fault = self._now.faults.deal(path, call.arrival.nth)
         if fault is None:
-            await self._send(wire, path, self._answer(wire.scope, path))
-            return
-        self._now.judge.deal(fault)
-        await self._fail(fault, wire, path, arrival.nth)
+            await call.send(self._answer(call))
+        else:
+            judge.deal(fault)
+            await self._fail(fault, call)
 
-    def _answer(self, scope: Scope, path: str) -> Answer:
-        if scope["method"] != "GET":
+    def _too_many(self) -> Answer:
+        wait_s = self._settings.retry_after_s
+        headers = () if wait_s is None else (("retry-after", str(wait_s)),)
+        return refusal("UDAPI10005", headers=headers)
+
+    def _answer(self, call: _Call) -> Answer:
+        if call.wire.scope["method"] != "GET":
             return refusal("UDAPI10000")
-        if not self._may_enter(scope):
+        if not self._may_enter(call.wire.scope):
             return refusal("UDAPI100050")
-        answer = self._exchange.answer(path, self._now.clock.now(monotonic()))
+        answer = self._exchange.answer(call.path, self._now.clock.now(monotonic()))
         if answer.status == HTTPStatus.NOT_FOUND:
-            self._now.judge.unknown_paths += 1
+            call.judge.unknown_paths += 1
         return answer
 
     def _may_enter(self, scope: Scope) -> bool:
@@ -77,42 +106,25 @@ class Server:
             return self._settings.auth == "bad_token"
         return given == [b"Bearer " + self._settings.token.encode()]
 
-    def _too_many(self) -> Answer:
-        wait_s = self._settings.retry_after_s
-        return refusal(
-            "UDAPI10005", headers=() if wait_s is None else (("retry-after", str(wait_s)),)
-        )
-
-    async def _fail(self, fault: Fault, wire: Wire, path: str, nth: int) -> None:
-        seed = fingerprint(self._settings.fault_seed, "dice", path, nth)
+    async def _fail(self, fault: Fault, call: _Call) -> None:
+        seed = fingerprint(self._settings.fault_seed, "dice", call.path, call.arrival.nth)
         dice = random.Random(seed)  # noqa: S311 - reproducible on purpose
         match fault:
-            case Fault.RESET | Fault.STALL | Fault.TRUNCATED:
-                self._now.judge.answer(path, None, 0, candles=False)
-                await self._break_off(fault, wire, path)
+            case Fault.RESET:
+                call.book_broken()
+                await call.wire.reset()
+            case Fault.STALL:
+                call.book_broken()
+                await call.wire.stall(self._settings.stall_s)
+            case Fault.TRUNCATED:
+                call.book_broken()
+                await call.wire.truncated(self._answer(call))
             case Fault.DRIP:
-                answer = self._answer(wire.scope, path)
-                await wire.drip(answer, self._settings.drip_s)
-                self._book(path, answer)
-            case Fault.SHUFFLED | Fault.INSANE | Fault.SPOILED:
-                answer = self._answer(wire.scope, path)
-                await self._send(
-                    wire, path, damaged(fault, answer, dice, self._settings.insane_share)
-                )
+                answer = self._answer(call)
+                await call.wire.drip(answer, self._settings.drip_s)
+                call.book(answer)
+            case Fault.SHUFFLED | Fault.INSANE | Fault.SPOILED | Fault.TIMED_DAYS:
+                share = self._settings.insane_share
+                await call.send(damaged(fault, self._answer(call), dice, share))
             case _:
-                await self._send(wire, path, false_answer(fault, dice))
-
-    async def _break_off(self, fault: Fault, wire: Wire, path: str) -> None:
-        if fault is Fault.RESET:
-            await wire.reset()
-        elif fault is Fault.STALL:
-            await wire.stall(self._settings.stall_s)
-        else:
-            await wire.truncated(self._answer(wire.scope, path))
-
-    async def _send(self, wire: Wire, path: str, answer: Answer) -> None:
-        await wire.whole(answer)
-        self._book(path, answer)
-
-    def _book(self, path: str, answer: Answer) -> None:
-        self._now.judge.answer(path, answer.status, len(answer.body), candles=answer.candles)
+                await call.send(false_answer(fault, dice))

@@ -104,14 +104,15 @@ class Settings:
     def argv(self) -> list[str]:
         """The flags that make these settings again."""
         flags: list[str] = []
+        usual = Settings()
         for one in fields(self):
             value = getattr(self, one.name)
-            if value == one.default or value is None:
+            if value == getattr(usual, one.name):
                 continue
-            if "read" not in one.metadata:
+            if "read" in one.metadata:
+                flags.append(f"{_name(one)}={one.metadata['show'](value)}")
+            else:
                 flags.append(_name(one))
-            elif text := one.metadata["show"](value):
-                flags.append(f"{_name(one)}={text}")
         return flags
 
 

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.lookalike.settings import AUTH_MODES, Settings, read_argv
+
+IST = timezone(timedelta(hours=5, minutes=30))
+SECONDS = st.floats(0.001, 3600)
+
+SETTINGS = st.builds(
+    Settings,
+    port=st.integers(0, 65_535),
+    seed=st.integers(),
+    now=st.none() | st.datetimes(timezones=st.just(IST)),
+    windows=st.lists(st.tuples(st.integers(1, 9999), SECONDS), max_size=3).map(tuple),
+    unlimited=st.booleans(),
+    retry_after_s=st.none() | st.integers(0, 99),
+    auth=st.sampled_from(AUTH_MODES),
+    faults=st.dictionaries(st.sampled_from(["reset", "html"]), st.floats(0, 0.5), max_size=2),
+    faults_matching=st.sampled_from(["", "NSE_INDEX|Nifty 50"]),
+    latency_s=SECONDS,
+    with_parent=st.booleans(),
+)
+
+
+@given(SETTINGS)
+def test_settings_survive_the_command_line(settings):
+    """What the launcher asks for is what the server reads."""
+    assert read_argv(settings.argv()) == settings
+
+
+def test_a_moment_without_a_zone_is_indian():
+    """The exchange's own."""
+    assert read_argv(["--now", "2026-02-12T11:02"]).now == datetime(2026, 2, 12, 11, 2, tzinfo=IST)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"auth": "maybe"}, {"windows": ((0, 1.0),)}, {"latency_s": 1.0, "jitter_s": 2.0}]
+)
+def test_settings_that_cannot_be_are_refused(wrong):
+    """Before a server is started."""
+    with pytest.raises(ValueError, match=r"auth|window|jitter"):
+        Settings(**wrong)
