@@ -62,7 +62,8 @@ def serve(settings: Settings, announce: Callable[[str], None]) -> None:
 
 
 def _end_with_stdin(server: Any) -> None:
-    while sys.stdin.buffer.read(1024):
+    # Past sys.stdin's buffer, whose lock a thread must not hold when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 1024):
         pass
     server.should_exit = True
 
@@ -132,7 +133,11 @@ def run_lookalike(settings: Settings | None = None) -> Iterator[Lookalike]:
     settings = replace(settings or Settings(), with_parent=True)
     command = [sys.executable, "-m", "cluster.lookalike", *settings.argv()]
     process = subprocess.Popen(  # noqa: S603 - our own program
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=_environment(),
+        start_new_session=True,  # Ctrl-C is for the caller, who may still need an answer or two
     )
     try:
         yield Lookalike(_address(process), process.pid)

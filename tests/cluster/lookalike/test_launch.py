@@ -28,9 +28,10 @@ def start(*flags: str, stdin=subprocess.DEVNULL) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_cleanly(number):
-    """One line with the address, then 0 and not a word."""
-    process = start()
+@pytest.mark.parametrize("flags", [(), ("--with-parent",)])
+def test_a_signal_ends_it_cleanly(number, flags):
+    """One line with the address, then 0 and not a word, whether or not it waits for its parent."""
+    process = start(*flags, stdin=subprocess.PIPE)
     line = json.loads(process.stdout.readline())
     assert requests.get(f"{line['base_url']}/judge", timeout=9).status_code == 200
     os.kill(process.pid, number)

@@ -137,6 +137,15 @@ def test_history_ends_yesterday_and_has_no_future(exchange):
     assert [row[0][:10] for row in candles] == ["2026-02-11", "2026-02-10", "2026-02-09"]
 
 
+def test_history_grows_with_the_days(exchange):
+    """An answer kept from yesterday is not given today."""
+    asked = f"{KEY}/days/1/2026-02-13/2026-02-09"
+    before = get(exchange, asked).json()["data"]["candles"]
+    exchange.set_now(datetime.fromisoformat("2026-02-13T00:00:00+05:30"))
+    after = get(exchange, asked).json()["data"]["candles"]
+    assert (len(before), len(after), after[1:]) == (3, 4, before)
+
+
 def test_no_candles_is_an_answer(exchange):
     """A weekend; before minutes began; before a contract began."""
     for path in (
@@ -192,6 +201,14 @@ def test_intraday_moves_with_the_clock_and_is_empty_on_closed_days(exchange):
     exchange.set_now(datetime.fromisoformat("2026-02-14T12:00:00+05:30"))
     shown["Saturday"] = len(get(exchange, minutes).json()["data"]["candles"])
     assert list(shown.values()) == [0, 0, 1, 375, 0]
+
+
+def test_intraday_on_a_closed_day_may_be_the_last_sessions():
+    """As users of the real service report; a switch."""
+    saturday = datetime.fromisoformat("2026-02-14T12:00:00+05:30")
+    with run_lookalike(Settings(now=saturday, intraday_last_day=True)) as exchange:
+        candles = get(exchange, f"intraday/{KEY}/minutes/15").json()["data"]["candles"]
+    assert (len(candles), candles[0][0]) == (25, "2026-02-13T15:15:00+05:30")
 
 
 def test_the_instrument_master_is_served_as_a_gzipped_array(exchange):
