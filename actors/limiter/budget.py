@@ -34,7 +34,8 @@ class Budget:
         self._keep_ns = max([KEEP_NS, *map(hold_ns, windows)]) + 2 * lifetime_ns
         self._seen = 0  # the last change taken note of
         self._grants = 0
-        self._synced_ns = now.boot_ns
+        # The first grant is synced: a loss of power takes only what closely follows some entry.
+        self._synced_ns = now.boot_ns - SYNC_EVERY_NS
         self._restore(now)
 
     @property

@@ -22,6 +22,9 @@ FILE_NAME = "budget.sqlite3"
 #: How long a write waits for another process's. Theirs take well under a millisecond.
 BUSY_S = 5.0
 
+_UNUSABLE = "the budget ledger is unusable"
+_DAMAGED = "it is damaged ({}). If no request was sent in the last half hour, delete it"
+
 _SCHEMA_VERSION = 1
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS permits (
@@ -148,7 +151,7 @@ class Ledger:
             raise UsageError("was written by a newer candlefleet", str(self.path))
         (finding,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if finding != "ok":
-            raise sqlite3.DatabaseError(finding)
+            raise UsageError(f"{_UNUSABLE}: {_DAMAGED.format(finding)}", str(self.path))
         with self.writing(durable=True):
             for statement in _SCHEMA:
                 self._db.execute(statement)
@@ -159,9 +162,7 @@ class Ledger:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
-            raise UsageError(
-                f"the budget ledger is unusable: {_advice(error)}", str(self.path)
-            ) from error
+            raise UsageError(f"{_UNUSABLE}: {_advice(error)}", str(self.path)) from error
 
 
 def _advice(error: sqlite3.Error | OSError) -> str:
@@ -169,5 +170,5 @@ def _advice(error: sqlite3.Error | OSError) -> str:
     if code == sqlite3.SQLITE_BUSY:
         return f"another process has kept it locked for {BUSY_S:g} s"
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return f"it is damaged ({error}). If no request was sent in the last half hour, delete it"
+        return _DAMAGED.format(error)
     return str(error)

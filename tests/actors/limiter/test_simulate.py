@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actors.limiter.simulate import seconds_at_least, seconds_expected
+from actors.limiter.windows import Spending
+from actors.market.window import NS_PER_S, Window
+from actors.upstox.limits import PUBLISHED
+
+some_windows = st.lists(
+    st.builds(Window, st.integers(1, 6), st.integers(1, 5 * NS_PER_S)), min_size=1, max_size=3
+).map(tuple)
+
+
+@pytest.mark.parametrize(
+    ("requests", "seconds"),
+    # Whole spans waited for: none; one of a second; nine; three minutes and nine; half an hour.
+    [(50, 0), (51, 1), (500, 9), (2_000, 3 * 60 + 9), (2_001, 1_800), (30_000, 14 * 1_800 + 189)],
+)
+def test_the_least_time_under_the_published_limits(requests, seconds):
+    """Each span waited for carries the margin for clocks: 0.51 % at most."""
+    least_s = seconds_at_least(requests, PUBLISHED)
+    assert seconds <= least_s <= seconds * 1.0056
+
+
+def test_what_is_spent_already_delays_the_rest():
+    fresh_s = seconds_at_least(1_500, PUBLISHED)
+    spent_ns = [-600 * NS_PER_S] * 1_000  # ten minutes ago
+    assert seconds_at_least(1_500, PUBLISHED, spent_ns) > 1_200 > fresh_s
+
+
+@settings(deadline=None)
+@given(some_windows, st.integers(1, 40), st.integers(1, 4), st.integers(0, 2 * NS_PER_S))
+def test_the_prediction_is_what_the_rule_then_does(windows, requests, lanes, latency_ns):
+    """Lanes that send, wait for the answer, report its end, and send again."""
+    spending = Spending(windows, 3_600 * NS_PER_S)
+    under_way: list[tuple[int, int]] = []
+    now_ns, sent = 0, 0
+    while sent < requests or under_way:
+        ended = [item for item in under_way if item[0] <= now_ns]
+        for item in ended:
+            under_way.remove(item)
+            spending.end(item[1], item[0])
+        while sent < requests and len(under_way) < lanes:
+            permit = spending.grant(now_ns)
+            if permit is None:
+                break
+            sent += 1
+            under_way.append((now_ns + latency_ns, permit))
+        wakes = [at for at, _ in under_way]
+        if sent < requests and len(under_way) < lanes:
+            wakes.append(spending.free_at(now_ns))
+        now_ns = max(now_ns, min(wakes, default=now_ns))
+    predicted_s = seconds_expected(requests, windows, latency_s=latency_ns / NS_PER_S, lanes=lanes)
+    assert predicted_s == pytest.approx(now_ns / NS_PER_S)
+
+
+def test_a_long_plan_is_predicted_in_a_moment():
+    began_s = time.process_time()
+    assert seconds_at_least(30_000, PUBLISHED) > 25_000
+    assert time.process_time() - began_s < 1
