@@ -10,7 +10,7 @@ import numpy as np
 
 from cluster.lookalike.bars import Ints
 from cluster.lookalike.character import Character
-from cluster.lookalike.randomness import BELL_SD, bell, fingerprint, fraction, lanes
+from cluster.lookalike.randomness import BELL_SD, Lanes, bell, fingerprint, fraction, lanes
 from cluster.lookalike.trading_days import Calendar
 
 _RANGE = 15_000  # the price stays within e^-1.5 and e^1.5 of its base, wicks aside
@@ -45,7 +45,7 @@ class DayTable:
         self.oi = _oi(who, random)
 
 
-def _wander(who: Character, random: np.ndarray) -> tuple[Ints, Ints]:
+def _wander(who: Character, random: Lanes) -> tuple[Ints, Ints]:
     """Close of each day and of the day before it, in 1e-4 of the logarithm."""
     sums = bell(random[:, :4])
     start = int(fraction(who.random_key, "start") * 2 * _RANGE)
@@ -60,7 +60,7 @@ def _ticks(who: Character, steps: Ints) -> Ints:
     return _grown(who.base_ticks, steps)
 
 
-def _volume(who: Character, random: np.ndarray, calendar: Calendar) -> Ints:
+def _volume(who: Character, random: Lanes, calendar: Calendar) -> Ints:
     if not who.base_volume:
         return np.zeros(len(calendar.days), np.int64)
     sums = bell(random[:, 8:12])
@@ -68,7 +68,7 @@ def _volume(who: Character, random: np.ndarray, calendar: Calendar) -> Ints:
     return np.maximum(drawn, calendar.minutes)  # so that every minute can have its share
 
 
-def _oi(who: Character, random: np.ndarray) -> Ints:
+def _oi(who: Character, random: Lanes) -> Ints:
     if not who.base_oi:
         return np.zeros(len(random), np.int64)
     sums = bell(random[:, 12:16])

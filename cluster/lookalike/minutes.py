@@ -1,8 +1,7 @@
 """The 1-minute path of a run of days, made to have exactly each day's prices and volume.
 
 Each day's path is a bridge from its open to its close over a random walk, held within its high and
-low.
-Days are rows and minutes columns of one matrix; minutes without a trade are left out at the end.
+low. Days are rows and minutes columns of one matrix; minutes without a trade are left out at the end.
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ import numpy.typing as npt
 from cluster.lookalike.bars import Bars, Ints
 from cluster.lookalike.character import Character
 from cluster.lookalike.days import DayTable
-from cluster.lookalike.randomness import BELL_SD, bell, fingerprint, lanes
+from cluster.lookalike.randomness import BELL_SD, Lanes, bell, fingerprint, lanes
 from cluster.lookalike.trading_days import Calendar
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
-Lanes: TypeAlias = npt.NDArray[np.uint16]
 
 _LANES_PER_BLOCK = 16
 _LANES_PER_MINUTE = 8
@@ -46,14 +44,11 @@ def minute_bars(who: Character, table: DayTable, calendar: Calendar, days: slice
     oi = _oi(table, days, random)
     day = np.broadcast_to(calendar.days[days, None], shape)
     minute = calendar.opens_at[days, None] + np.arange(shape[1])
-    columns = (day, minute, opening, high, low, close, volume, oi)
+    prices = [ticks * who.tick_paise for ticks in (opening, high, low, close)]
+    columns = (day, minute, *prices, volume, oi)
     if random.trades.all():
-        flat = [column.reshape(-1) for column in columns]
-    else:
-        flat = [column[random.trades] for column in columns]
-    for place in (2, 3, 4, 5):
-        flat[place] = flat[place] * who.tick_paise
-    return Bars(*flat)
+        return Bars(*(column.reshape(-1) for column in columns))
+    return Bars(*(column[random.trades] for column in columns))
 
 
 def _draw(who: Character, table: DayTable, calendar: Calendar, days: slice) -> _Draw:

@@ -7,9 +7,12 @@ maths library can move a price by a tick.
 from __future__ import annotations
 
 import hashlib
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+Lanes: TypeAlias = npt.NDArray[np.uint16]  # random 16-bit numbers
 
 _WORD = np.dtype("<u8")
 _LANE_BITS, _HALF_BITS = np.uint64(16), np.uint64(32)
@@ -31,7 +34,7 @@ def fraction(*parts: object) -> float:
     return (fingerprint(*parts) >> 75) / 2**53
 
 
-def lanes(key: int, first_block: int, rows: int, blocks_per_row: int) -> npt.NDArray[np.uint16]:
+def lanes(key: int, first_block: int, rows: int, blocks_per_row: int) -> Lanes:
     """Random 16-bit numbers, `rows` x `16 * blocks_per_row`.
 
     Row r holds what the stream has at block `first_block + r * blocks_per_row`, so any part of a
@@ -44,7 +47,7 @@ def lanes(key: int, first_block: int, rows: int, blocks_per_row: int) -> npt.NDA
     return words.astype(_WORD, copy=False).view("<u2").reshape(rows, lanes_per_row)
 
 
-def bell(four_lanes: npt.NDArray[np.uint16]) -> npt.NDArray[np.int64]:
+def bell(four_lanes: Lanes) -> npt.NDArray[np.int64]:
     """Sums of the last axis's four lanes, less their mean: near enough to a normal distribution."""
     words = four_lanes.view(_WORD)[..., 0]
     pairs = (words & _EVEN_LANES) + (words >> _LANE_BITS & _EVEN_LANES)

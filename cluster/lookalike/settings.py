@@ -120,9 +120,11 @@ def _name(one: Field[Any]) -> str:
     return "--" + one.name.replace("_", "-")
 
 
-def read_argv(argv: Sequence[str] | None = None) -> Settings:
+def read_argv(
+    argv: Sequence[str] | None = None, prog: str = "python -m cluster.lookalike"
+) -> Settings:
     parser = argparse.ArgumentParser(
-        prog="python -m cluster.lookalike",
+        prog=prog,
         description="An exchange that looks like Upstox, on loopback. Its candles are synthetic.",
     )
     for one in fields(Settings):
