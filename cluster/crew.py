@@ -50,41 +50,39 @@ class CrewSettings:
 @contextmanager
 def hire(settings: CrewSettings) -> Iterator[Crew]:
     """All actors of a run, up and answering. They are let go at the end; the limiter stays for others."""
-    limiter = (
-        ray.remote(**_ANY)(Limiter)
-        .options(name="limiter", lifetime="detached", get_if_exists=True)
-        .remote(settings.state_dir)
+    run_id = settings.run_id
+    limiter = _actor(Limiter, name="limiter", lifetime="detached", get_if_exists=True).remote(
+        settings.state_dir
     )
-    writer = (
-        ray.remote(
-            **_ANY,
-            concurrency_groups={
-                "keep": settings.fetchers * settings.threads,
-                "commit": 1,
-                "health": 2,
-            },
-        )(Writer)
-        .options(name=f"writer-{settings.run_id}")
-        .remote(settings.store_uri, settings.run_id, settings.buffer)
-    )
-    monitor = (
-        ray.remote(**_ANY)(Monitor)
-        .options(name=f"monitor-{settings.run_id}")
-        .remote(settings.memory_limit_bytes)
-    )
+    keepers = settings.fetchers * settings.threads
+    writer = _actor(
+        Writer,
+        name=f"writer-{run_id}",
+        concurrency_groups={"keep": keepers, "commit": 1, "health": 2},
+    ).remote(settings.store_uri, run_id, settings.buffer)
+    monitor = _actor(Monitor, name=f"monitor-{run_id}").remote(settings.memory_limit_bytes)
     fetchers = {
-        name: ray.remote(
-            **_ANY, concurrency_groups={"fetch": settings.threads, "health": 2}
-        )(Fetcher)
-        .options(name=f"{name}-{settings.run_id}", scheduling_strategy="SPREAD")
-        .remote(name, settings.fetcher, limiter, writer, monitor)
+        name: _actor(
+            Fetcher,
+            name=f"{name}-{run_id}",
+            scheduling_strategy="SPREAD",
+            concurrency_groups={"fetch": settings.threads, "health": 2},
+        ).remote(name, settings.fetcher, limiter, writer, monitor)
         for name in (f"fetcher-{i}" for i in range(1, settings.fetchers + 1))
     }
     crew = Crew(limiter, writer, monitor, fetchers)
-    ray.get([actor.memory.remote() for actor in crew.everyone()], timeout=START_WITHIN_S)
-    ray.get(monitor.watch.remote([limiter, writer, *fetchers.values()]), timeout=START_WITHIN_S)
     try:
+        ray.get([actor.memory.remote() for actor in crew.everyone()], timeout=START_WITHIN_S)
+        ray.get(monitor.watch.remote([limiter, writer, *fetchers.values()]), timeout=START_WITHIN_S)
         yield crew
     finally:
         for actor in [*fetchers.values(), writer, monitor]:
             ray.kill(actor, no_restart=True)
+
+
+def _actor(room: type, *, concurrency_groups: dict[str, int] | None = None, **options: Any) -> Any:
+    """The class as an actor, ready to be made with `.remote(...)`."""
+    groups = {"concurrency_groups": concurrency_groups} if concurrency_groups else {}
+    # Ray's own annotations know neither groups nor classes that are not decorated where they stand.
+    remote: Any = ray.remote
+    return remote(**_ANY, **groups)(room).options(**options)

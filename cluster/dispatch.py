@@ -129,7 +129,9 @@ class Dispatch:
             is_poison = chunk.id not in self._early
             self._await_commit(errand)
             return chunk if is_poison else None
-        self._queued.append(errand)  # to the end: whoever broke a fetcher shall not hold up the others
+        self._queued.append(
+            errand
+        )  # to the end: whoever broke a fetcher shall not hold up the others
         return None
 
     def away(self, fetcher: str) -> bool:

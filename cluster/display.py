@@ -89,14 +89,11 @@ def panel(standing: Standing) -> RenderableType:
 
 def duration(seconds: float) -> str:
     """`45s`, `3m 20s`, `7h 05m`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    minutes, rest_s = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes}m {rest_s:02d}s"
+    minutes, rest_s = divmod(round(seconds), 60)
     hours, rest_minutes = divmod(minutes, 60)
-    return f"{hours}h {rest_minutes:02d}m"
+    if hours:
+        return f"{hours}h {rest_minutes:02d}m"
+    return f"{minutes}m {rest_s:02d}s" if minutes else f"{rest_s}s"
 
 
 def _left(window: WindowLeft) -> str:

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-#: What a shell reports of a program that Ctrl-C ended.
-EXIT_INTERRUPTED = 130
+from cluster.exit import Exit
 
 
 class Interrupt:
@@ -30,7 +29,7 @@ def interruptible() -> Iterator[Interrupt]:
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         if interrupt:
-            os._exit(EXIT_INTERRUPTED)  # Ray's processes notice and follow
+            os._exit(Exit.INTERRUPTED)  # Ray's processes notice and follow
         interrupt.signal = signal.Signals(number).name
 
     before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}

@@ -45,7 +45,11 @@ class _HumanLines(logging.Handler):
         facts = "  ".join(f"{k}={v}" for k, v in _extra(record).items() if v is not None)
         style = "red" if record.levelno >= logging.ERROR else "yellow"
         self._console.print(
-            f"{record.getMessage()}  {facts}", style=style, markup=False, highlight=False, soft_wrap=True
+            f"{record.getMessage()}  {facts}",
+            style=style,
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
         )
 
 

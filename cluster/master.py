@@ -55,7 +55,7 @@ class Bounds:
     seconds: float = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Master:
     """One exchange's instruments, as of `fetched_at`."""
 

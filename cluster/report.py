@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from enum import IntEnum
 
 from actors.fetcher.outcome import Halted
 from actors.market.chunk import Receipt, Status
 from cluster.display import duration
+from cluster.exit import Exit
 from cluster.standing import Totals
-
-
-class Exit(IntEnum):
-    DONE = 0
-    INCOMPLETE = 1  # some chunks failed or are pending, or symbols could not be resolved
-    USAGE = 2
-    REFUSED = 3  # the provider turned us away
-    INTERRUPTED = 130
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +42,7 @@ def summarise(
     requests: int,
     seconds: float,
     store: str,
+    candles_version: int | None,
     unresolved: int,
 ) -> Summary:
     finished = totals.statuses.total()
@@ -64,7 +57,7 @@ def summarise(
         requests=requests,
         seconds=round(seconds, 3),
         store=store,
-        candles_version=totals.candles_version,
+        candles_version=candles_version,
         quarantined=totals.quarantined,
         unresolved=unresolved,
         causes={str(cause): n for cause, n in totals.causes.items()},
@@ -72,13 +65,13 @@ def summarise(
 
 
 def exit_code(
-    summary: Summary, *, halted: Halted | None, interrupted: bool, allow_unresolved: bool
+    summary: Summary, *, halted: Halted | None, interrupted: bool, unforgiven: int
 ) -> Exit:
     if halted is not None:
         return Exit.REFUSED
     if interrupted:
         return Exit.INTERRUPTED
-    if summary.failed or summary.pending or (summary.unresolved and not allow_unresolved):
+    if summary.failed or summary.pending or unforgiven:
         return Exit.INCOMPLETE
     return Exit.DONE
 
@@ -98,7 +91,9 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
             f"in {duration(summary.seconds)}, run {summary.run_id}."
         )
     if summary.quarantined:
-        said.append(f"{summary.quarantined:,} insane rows were put aside in {summary.store}/quarantine.")
+        said.append(
+            f"{summary.quarantined:,} insane rows were put aside in {summary.store}/quarantine."
+        )
     said += [f"  failed: {r.chunk.id}: {r.error or r.cause}" for r in failures]
     if summary.failed > len(failures):
         said.append(f"  … and {summary.failed - len(failures):,} more; see: candlefleet status")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -16,24 +16,30 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from actors.fetcher.outcome import Delivered, Halted, Outcome, TooLong, TryAgain
 from actors.fetcher.receipt import poisoned
 from actors.limiter.actor import BudgetUse
+from actors.limiter.simulate import seconds_at_least
+from actors.limiter.terms import Terms
 from actors.market.chunk import Chunk, Receipt, Status
-from actors.market.errors import StoreError
+from actors.market.errors import CandlefleetError, StoreError, UsageError
 from actors.market.memory import sample
 from actors.monitor.actor import Snapshot
+from actors.monitor.progress import Progress
 from actors.writer.store import Commit
 from cluster.crew import Crew
 from cluster.dispatch import Dispatch, Send
 from cluster.interrupt import Interrupt
-from cluster.standing import Standing, Totals
+from cluster.standing import Standing, Totals, WindowLeft
 
 log = logging.getLogger(__name__)
 
 TURN_S = 0.25  # the loop turns at least this often
 LOOK_EVERY_S = 0.5  # how often monitor and limiter are asked how things stand
 COMMIT_WAIT_S = 2.0  # one call to the writer waits so long for a batch to be due
+PREDICT_EVERY_S = 5.0  # playing 30,000 requests through the rule takes most of a second
 WRITER_PAUSE_S = 0.5  # between calls to a writer that is restarting
 ANSWER_WITHIN_S = 30.0  # for small questions to an actor
-DRAIN_WITHIN_S = 60.0  # after a stop: for requests under way (their deadline is shorter), then the commit
+DRAIN_WITHIN_S = (
+    60.0  # after a stop: for requests under way (their deadline is shorter), then the commit
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Assignment:
     """What a run is about, beside its chunks."""
 
     run_id: str
-    budget: str
+    terms: Terms
     show: Callable[[Standing], None]
 
 
@@ -66,6 +72,8 @@ class Run:
         self._hurried = False
         self._snapshot: Snapshot | None = None
         self._use: BudgetUse | None = None
+        self._eta_at_s: float | None = None
+        self._predict_again_s = 0.0
         self.totals = Totals()
 
     @property
@@ -94,6 +102,16 @@ class Run:
                 self._calls.pop(ref)(ref)
         self._show()
 
+    def requests(self) -> int:
+        """Permits this run was granted: requests sent, or about to be when their fetcher died."""
+        try:
+            use: BudgetUse = ray.get(
+                self._crew.limiter.use.remote(self._assignment.terms), timeout=ANSWER_WITHIN_S
+            )
+        except (RayActorError, GetTimeoutError):
+            return self._snapshot.progress.requests if self._snapshot else 0
+        return use.granted.get(self._assignment.run_id, 0)
+
     # What goes out
 
     def _send(self, order: Send) -> None:
@@ -112,7 +130,7 @@ class Run:
         if not self._looking and now_s >= self._look_again_s:
             self._looking, self._look_again_s = 2, now_s + LOOK_EVERY_S
             self._calls[self._crew.monitor.snapshot.remote(sample())] = self._take_snapshot
-            self._calls[self._crew.limiter.use.remote(self._assignment.budget)] = self._take_use
+            self._calls[self._crew.limiter.use.remote(self._assignment.terms)] = self._take_use
 
     def _answered(self) -> list[Any]:
         wake_s = self._dispatch.next_wake_s()
@@ -130,6 +148,8 @@ class Run:
         except RayActorError:
             self._miss(order.fetcher)
             self._lose(order.chunk)
+        except UsageError as error:  # the budget's ledger cannot be used
+            raise plain(error) from None
         except RayTaskError:
             log.exception("fetch.broke", extra={"chunk": order.chunk.id})
             self._lose(order.chunk)
@@ -172,11 +192,10 @@ class Run:
             self._commit_again_s = time.monotonic() + WRITER_PAUSE_S
             self._recover_writer()
         except StoreError as error:
-            # Ray hands on a subclass made on the spot; the plain error is inside.
-            raise getattr(error, "cause", error) from None
+            raise plain(error) from None
         else:
             if commit is not None:
-                self._count(commit.receipts, commit.candles_version)
+                self._count(commit.receipts)
 
     def _recover_writer(self) -> None:
         """It restarts by itself. What it had committed counts; what it had only gathered is gone."""
@@ -185,19 +204,20 @@ class Run:
             receipts = ray.get(self._crew.writer.receipts.remote(), timeout=ANSWER_WITHIN_S)
         except (RayActorError, GetTimeoutError):
             return  # not back yet: the next call to commit leads here again
-        self._count(receipts, self.totals.candles_version)
+        self._count(receipts)
         self._dispatch.writer_lost()
         self._hurried = False
 
-    def _count(self, receipts: list[Receipt], version: int | None) -> None:
+    def _count(self, receipts: Sequence[Receipt]) -> None:
         news = self._dispatch.committed(r.chunk.id for r in receipts)
         for receipt in receipts:
             if receipt.chunk.id in news:
                 self.totals.add(receipt)
                 if receipt.status is Status.FAILED:
-                    log.error("chunk.failed", extra={"chunk": receipt.chunk.id, "error": receipt.error})
-        self.totals.candles_version = version
-        log.info("batch.committed", extra={"chunks": len(news), "candles_version": version})
+                    log.error(
+                        "chunk.failed", extra={"chunk": receipt.chunk.id, "error": receipt.error}
+                    )
+        log.info("batch.committed", extra={"chunks": len(news), "rows": self.totals.rows})
 
     # from the monitor and the limiter
 
@@ -240,7 +260,47 @@ class Run:
         return self._dispatch.idle and not self._dispatch.uncommitted
 
     def _show(self) -> None:
-        ...
+        self._assignment.show(
+            Standing(
+                planned=self._dispatch.planned,
+                done=self._dispatch.done,
+                in_flight=self._dispatch.in_flight,
+                uncommitted=self._dispatch.uncommitted,
+                failed=self.totals.statuses[Status.FAILED],
+                rows=self.totals.rows,
+                elapsed_s=time.monotonic() - self._began_s,
+                eta_s=self._eta_s(),
+                progress=self._snapshot.progress if self._snapshot else Progress(),
+                windows=tuple(
+                    WindowLeft(w.window.limit, w.window.span_s, w.left)
+                    for w in (self._use.windows if self._use else ())
+                ),
+                hosts=self._snapshot.hosts if self._snapshot else (),
+                notice=self._notice(),
+            )
+        )
+
+    def _eta_s(self) -> float | None:
+        """What the budget makes of the rest. Played through now and then, counted down between."""
+        now_s = time.monotonic()
+        if self._use is not None and now_s >= self._predict_again_s:
+            self._predict_again_s = now_s + PREDICT_EVERY_S
+            unsent = self._dispatch.pending - self._dispatch.in_flight - self._dispatch.uncommitted
+            windows = tuple(w.window for w in self._use.windows)
+            self._eta_at_s = now_s + seconds_at_least(unsent, windows, self._use.overs_ns)
+        return None if self._eta_at_s is None else max(0.0, self._eta_at_s - now_s)
+
+    def _notice(self) -> str | None:
+        if self._give_up_s is not None:
+            return f"stopping: {self.halted.reason if self.halted else self._interrupt.signal}"
+        pause = self._snapshot.pause if self._snapshot else None
+        return f"paused: {pause}" if pause else None
+
+
+def plain(error: CandlefleetError) -> CandlefleetError:
+    """The error as the actor raised it; Ray hands on a subclass of its type, made on the spot."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, CandlefleetError) else error
 
 
 def _note(order: Send, outcome: Outcome) -> None:
@@ -250,7 +310,9 @@ def _note(order: Send, outcome: Outcome) -> None:
         case Delivered(rows=rows, status=status):
             log.debug("chunk.delivered", extra={**facts, "rows": rows, "status": status})
         case TryAgain(wait_s=wait_s, cause=cause, error=error):
-            log.info("chunk.retried", extra={**facts, "wait_s": wait_s, "cause": cause, "error": error})
+            log.info(
+                "chunk.retried", extra={**facts, "wait_s": wait_s, "cause": cause, "error": error}
+            )
         case TooLong():
             log.info("chunk.split", extra=facts)
         case _:

@@ -22,7 +22,6 @@ class Totals:
     rows: int = 0
     quarantined: int = 0
     failures: list[Receipt] = field(default_factory=list)  # the first few
-    candles_version: int | None = None
 
     def add(self, receipt: Receipt) -> None:
         self.statuses[receipt.status] += 1

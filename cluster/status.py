@@ -72,7 +72,9 @@ def tables(status: StoreStatus) -> list[RenderableType]:
         _held(status.holdings),
     ]
     if status.not_final:
-        shown.append(f"{status.not_final:,} chunks reach into unsettled days; a later run asks again.")
+        shown.append(
+            f"{status.not_final:,} chunks reach into unsettled days; a later run asks again."
+        )
     if status.failed:
         shown.append(_dead_letters(status.failed))
     if status.runs:
@@ -81,7 +83,9 @@ def tables(status: StoreStatus) -> list[RenderableType]:
 
 
 def _held(holdings: list[Holding]) -> Table:
-    table = Table("timeframe", "instruments", "candles", "from", "to", title="Held", title_justify="left")
+    table = Table(
+        "timeframe", "instruments", "candles", "from", "to", title="Held", title_justify="left"
+    )
     for h in holdings:
         table.add_row(h.timeframe, f"{h.instruments:,}", f"{h.rows:,}", str(h.first), str(h.last))
     return table
@@ -101,7 +105,9 @@ def _runs(runs: list[dict[str, Any]]) -> Table:
     columns = ("run", "outcome", "stored", "empty", "failed", "pending", "candles", "requests")
     table = Table(*columns, title="Runs, newest first", title_justify="left")
     for run in runs[:LISTED]:
-        numbers = [run.get(name) for name in ("stored", "empty", "failed", "pending", "rows", "requests")]
+        numbers = [
+            run.get(name) for name in ("stored", "empty", "failed", "pending", "rows", "requests")
+        ]
         table.add_row(
             run["run_id"], run["outcome"], *("" if n is None else f"{n:,}" for n in numbers)
         )
@@ -119,7 +125,10 @@ def _run(store: Store, run_id: str) -> dict[str, Any]:
 
 def _plain(receipts: pa.Table) -> list[dict[str, Any]]:
     return [
-        {k: v.astimezone(IST).isoformat() if isinstance(v, datetime) else _text(v) for k, v in row.items()}
+        {
+            k: v.astimezone(IST).isoformat() if isinstance(v, datetime) else _text(v)
+            for k, v in row.items()
+        }
         for row in receipts.to_pylist()
     ]
 

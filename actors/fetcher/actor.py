@@ -19,7 +19,8 @@ from actors.fetcher.outcome import (
     Unsent,
 )
 from actors.fetcher.receipt import failed, fetched
-from actors.fetcher.verdict import GiveUp, Halt, Keep, Retry, RetryRules, Split, judge
+from actors.fetcher.verdict import Halt, Keep, Retry, RetryRules, Split, judge
+from actors.limiter.terms import Terms
 from actors.market.candles import Delivery
 from actors.market.chunk import Cause, Chunk
 from actors.market.memory import MemorySample, sample
@@ -40,8 +41,7 @@ RETRY_DELIVERY_S = 0.5
 class FetcherSettings:
     base_url: str
     token: TokenSource
-    timeout_s: float
-    budget: str  # name of the budget its permits come from
+    terms: Terms  # of the permits its requests need
     run_id: str
     retry: RetryRules
 
@@ -58,7 +58,7 @@ class Fetcher:
         self._writer = writer
         self._monitor = monitor
         self._client = UpstoxClient(
-            settings.base_url, token=settings.token, timeout_s=settings.timeout_s
+            settings.base_url, token=settings.token, timeout_s=settings.terms.timeout_s
         )
 
     @ray.method(concurrency_group="fetch")
@@ -66,7 +66,7 @@ class Fetcher:
         """Make one attempt (counted from 1) at `chunk`: at most one request is sent."""
         try:
             permit = ray.get(
-                self._limiter.acquire.remote(self._settings.budget, self._settings.run_id),
+                self._limiter.acquire.remote(self._settings.terms, self._settings.run_id),
                 timeout=PERMIT_WITHIN_S,
             )
         except (RayActorError, GetTimeoutError) as error:
@@ -91,7 +91,7 @@ class Fetcher:
         timed_out = isinstance(reply, Refused) and reply.cause is Cause.TIMEOUT
         # What was sent before a deadline may still be on its way to the provider.
         over = self._limiter.give_up if timed_out else self._limiter.end
-        over.remote(self._settings.budget, permit)
+        over.remote(self._settings.terms, permit)
 
     def _act(self, chunk: Chunk, attempt: int, reply: Answer | Refused) -> Outcome:
         now = datetime.now(UTC)

@@ -59,7 +59,11 @@ def judge(reply: Answer | Refused, attempt: int, rules: RetryRules, chance: floa
     if reply.cause is Cause.SPAN_TOO_LONG:
         return Split()
     if reply.cause in _PASSING and attempt < rules.attempts:
-        return Retry(backoff_s(attempt, rules, chance) if reply.retry_after_s is None else reply.retry_after_s)
+        return Retry(
+            backoff_s(attempt, rules, chance)
+            if reply.retry_after_s is None
+            else reply.retry_after_s
+        )
     return GiveUp()
 
 

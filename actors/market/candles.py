@@ -30,7 +30,9 @@ _BAR_FIELDS = [
     _field("low", pa.float64(), "lowest traded price, rupees per unit"),
     _field("close", pa.float64(), "last traded price, rupees per unit"),
     _field("volume", pa.int64(), "units traded in the bar; 0 for an index"),
-    _field("oi", pa.int64(), "open interest at the end of the bar, contracts; 0 for shares and indices"),
+    _field(
+        "oi", pa.int64(), "open interest at the end of the bar, contracts; 0 for shares and indices"
+    ),
 ]
 BARS = pa.schema(_BAR_FIELDS)
 

@@ -33,7 +33,13 @@ class Chunk:
         middle = self.first + (self.last - self.first) // 2
         return (
             Chunk(self.instrument_key, self.symbol, self.timeframe, self.first, middle),
-            Chunk(self.instrument_key, self.symbol, self.timeframe, middle + timedelta(days=1), self.last),
+            Chunk(
+                self.instrument_key,
+                self.symbol,
+                self.timeframe,
+                middle + timedelta(days=1),
+                self.last,
+            ),
         )
 
 
@@ -50,7 +56,9 @@ class Cause(StrEnum):
     SERVER_ERROR = "server_error"  # 5xx, or an error the provider may recover from
     TIMEOUT = "timeout"  # the request's total deadline passed
     CONNECTION = "connection"  # refused, reset, or closed before the body ended
-    BAD_BODY = "bad_body"  # an answer that is not what the contract says: HTML, cut JSON, wrong shape
+    BAD_BODY = (
+        "bad_body"  # an answer that is not what the contract says: HTML, cut JSON, wrong shape
+    )
     BODY_TOO_LARGE = "body_too_large"
     REDIRECTED = "redirected"  # candles never move; following could carry the token elsewhere
     SPAN_TOO_LONG = "span_too_long"  # UDAPI1148
@@ -58,7 +66,9 @@ class Cause(StrEnum):
     BAD_REQUEST = "bad_request"  # any other 4xx: asking again cannot help
     UNAUTHORIZED = "unauthorized"  # 401: log in again
     BANNED = "banned"  # 403 of the provider's edge (Cloudflare)
-    VANISHED = "vanished"  # an empty answer for days whose candles stand in the store; they were kept
+    VANISHED = (
+        "vanished"  # an empty answer for days whose candles stand in the store; they were kept
+    )
     POISON = "poison"  # the chunk took its fetcher down too often
 
 

@@ -13,7 +13,9 @@ class MemorySample:
 
     host: str
     pid: int
-    private_bytes: int  # resident memory that is not shared: the object store is not counted once a process
+    private_bytes: (
+        int  # resident memory that is not shared: the object store is not counted once a process
+    )
     host_total_bytes: int
     host_free_bytes: int  # available without swapping
 

@@ -74,10 +74,8 @@ def _column(bars: pa.Table, name: str) -> npt.NDArray[Any]:
 def _of_values(bars: pa.Table) -> list[tuple[str, Mask]]:
     """Each reason with the rows that pass. What cannot be compared (NaN) does not pass."""
     opened, high, low, close = (_column(bars, name) for name in ("open", "high", "low", "close"))
-    finite = np.isfinite(opened + high + low + close)
-    if not finite.all():
-        # Sums of large prices may overflow: look closely before a row is blamed.
-        finite = np.logical_and.reduce([np.isfinite(p) for p in (opened, high, low, close)])
+    prices = (opened, high, low, close)
+    finite: Mask = np.logical_and.reduce([np.isfinite(column) for column in prices])
     return [
         ("a price is not finite", finite),
         ("a price is not above zero", np.minimum(np.minimum(opened, close), low) > 0),

@@ -29,7 +29,9 @@ class Timeframe:
         """Read `5minute`, `5 minutes`, `1Day`. Raises ValueError on anything else."""
         found = _LABEL.fullmatch(label.strip())
         if found is None or int(found[1]) == 0:
-            raise ValueError(f"{label!r} is no timeframe; write one like 1minute, 5minute, 1hour, 1day")
+            raise ValueError(
+                f"{label!r} is no timeframe; write one like 1minute, 5minute, 1hour, 1day"
+            )
         return cls(Unit(found[2].lower()), int(found[1]))
 
     @property

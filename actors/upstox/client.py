@@ -5,6 +5,7 @@ import importlib.metadata
 import ipaddress
 import json
 import math
+import re
 import threading
 import time
 import zlib
@@ -35,6 +36,9 @@ _PIECE_BYTES = 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024
 _MESSAGE_CHARS = 200
 _ROW_CHARS = 500
+
+#: Printable ASCII, without the backslash: those who read addresses disagree about it.
+_ADDRESS = re.compile(r"[!-\[\]-~]+")
 
 #: Whatever the libraries below may raise for what a network or a server does.
 _FOREIGN = (
@@ -230,7 +234,8 @@ def _check_url(base_url: str) -> tuple[str, bool]:
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise UsageError("is no URL", where) from None
-    if parts.scheme not in {"http", "https"} or not host:
+    odd = _ADDRESS.fullmatch(base_url) is None
+    if odd or parts.scheme not in {"http", "https"} or not host:
         raise UsageError(f"must look like {API_URL}", where)
     if parts.username is not None or parts.query or parts.fragment:
         raise UsageError("must have no password, query or fragment", where)

@@ -24,7 +24,7 @@ LATEST_US = (datetime(2200, 1, 1, tzinfo=UTC) - _UNIX_START) // _MICROSECOND
 Misshapen = tuple[tuple[str, str], ...]
 
 
-class _NoBar(Exception):  # noqa: N818 - never leaves this file
+class _NoBar(Exception):
     """The row is no bar, and why."""
 
 

@@ -30,6 +30,11 @@ class TokenSource:
     variable: str = DEFAULT_VARIABLE
     file: str | None = None  # if given, the variable is not looked at
 
+    @classmethod
+    def find(cls, token_file: str | os.PathLike[str] | None) -> TokenSource:
+        """Where the user keeps the token: in the file named, else in the environment."""
+        return cls() if token_file is None else cls(file=os.fspath(token_file))
+
     def read(self) -> str | None:
         """Fetch the token; None if there is none. Raises UsageError if it cannot be one."""
         text = os.environ.get(self.variable, "") if self.file is None else self._from_file()

@@ -6,6 +6,7 @@ import time
 import ray
 
 from actors.market.candles import Delivery
+from actors.market.chunk import Receipt
 from actors.market.memory import MemorySample, sample
 from actors.writer.buffer import Buffer, BufferRules
 from actors.writer.store import Commit, StoreWriter
@@ -62,8 +63,8 @@ class Writer:
             self._changed.notify_all()
 
     @ray.method(concurrency_group="commit")
-    def receipts(self) -> list[str]:
-        """Ids of the chunks of this run that the store holds a receipt for."""
+    def receipts(self) -> list[Receipt]:
+        """All receipts of this run that have been committed."""
         return self._opened().receipts_of(self._run_id)
 
     @ray.method(concurrency_group="commit")

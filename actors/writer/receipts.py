@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from actors.market.candles import TS
+from actors.market.chunk import Cause, Chunk, Receipt, Status
+from actors.market.timeframe import Timeframe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from actors.market.chunk import Receipt
 
 
 def _field(name: str, kind: pa.DataType, meaning: str, *, nullable: bool = False) -> pa.Field:
@@ -80,6 +80,25 @@ def from_carried(columns: dict[str, list[Any]], candles_version: int) -> pa.Tabl
         read[name] = [date.fromisoformat(text) for text in columns[name]]
     read["fetched_at"] = [datetime.fromisoformat(text) for text in columns["fetched_at"]]
     return _table(read, candles_version)
+
+
+def as_receipts(table: pa.Table) -> list[Receipt]:
+    """Rows of RECEIPTS as receipts again."""
+    return [
+        Receipt(
+            chunk=Chunk(
+                row["instrument_key"],
+                row["symbol"],
+                Timeframe.parse(row["timeframe"]),
+                row["first"],
+                row["last"],
+            ),
+            status=Status(row["status"]),
+            cause=None if row["cause"] is None else Cause(row["cause"]),
+            **{name: row[name] for name in _SAME},
+        )
+        for row in table.to_pylist()
+    ]
 
 
 def _row(receipt: Receipt) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from actors.writer.batch import check, has_rows, layers, replaced_days
 from actors.writer.folder import Folder, absolute
 from actors.writer.occupied import Occupied
 from actors.writer.predicate import Days, quoted, within
-from actors.writer.receipts import RECEIPTS, receipts_table
+from actors.writer.receipts import RECEIPTS, as_receipts, receipts_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,12 +86,11 @@ class StoreWriter:
         in_order = tuple(receipts[place] for place in range(len(deliveries)))
         return Commit(in_order, self.candles_version, rows)
 
-    def receipts_of(self, run_id: str) -> list[str]:
-        """Ids of the chunks that have a receipt of this run."""
+    def receipts_of(self, run_id: str) -> list[Receipt]:
+        """The receipts of this run that have been committed, by this writer or an earlier one."""
         with self._spent_if_it_fails():
-            schema = pa.schema([RECEIPTS.field("chunk_id")])
-            found = tables.scan(self._chunks, schema, f"run_id = {quoted(run_id)}").read_all()
-            return sorted(set(found["chunk_id"].to_pylist()))
+            mine = tables.scan(self._chunks, RECEIPTS, f"run_id = {quoted(run_id)}")
+            return as_receipts(mine.read_all())
 
     def compact(self) -> int:
         """Merge small files where there are many. The candles version afterwards."""

@@ -14,6 +14,7 @@ from cluster.config.section import (
     ConfigPath,
     Day,
     Label,
+    NotEmpty,
     PastDay,
     Section,
     Texts,
@@ -66,7 +67,7 @@ TimeframeForms = tuple[Annotated[TimeframeForm, BeforeValidator(_maybe_bare)], .
 
 class OwnForm(Settings):
     universe: UniverseForm
-    timeframes: Annotated[TimeframeForms, Field(strict=False, min_length=1)]
+    timeframes: Annotated[TimeframeForms, Field(strict=False), NotEmpty]
     dates: Dates = Dates()
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -114,6 +115,13 @@ def _beside_config(value: object, info: ValidationInfo) -> Path | None:
     return path
 
 
+def _not_empty(values: tuple[object, ...]) -> tuple[object, ...]:
+    # pydantic's own `min_length` does not count entries that are refused for themselves.
+    if not values:
+        raise ValueError("is empty")
+    return values
+
+
 def _one_or_more(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
@@ -124,4 +132,5 @@ Label = Annotated[InstanceOf[Timeframe], BeforeValidator(timeframe_of), PlainSer
 ConfigPath = Annotated[Path | None, BeforeValidator(_beside_config)]
 Text = Annotated[str, Field(min_length=1)]
 Texts = Annotated[tuple[Text, ...], Field(strict=False)]
+NotEmpty = AfterValidator(_not_empty)
 OneOrMore = Annotated[Texts, BeforeValidator(_one_or_more)]

@@ -11,6 +11,7 @@ from actors.market.timeframe import Timeframe
 from cluster.config.ask import Ask, Labelled, UniverseSpec
 from cluster.config.section import (
     Day,
+    NotEmpty,
     PastDay,
     Section,
     Text,
@@ -79,7 +80,8 @@ class SymbolForm(Section):
 class SeedForm(Settings):
     symbols: Annotated[
         tuple[Annotated[SymbolForm, BeforeValidator(_mapping)], ...],
-        Field(strict=False, min_length=1),
+        Field(strict=False),
+        NotEmpty,
     ]
 
     def asks(self) -> tuple[Ask, ...]:

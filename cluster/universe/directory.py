@@ -7,7 +7,7 @@ import fnmatch
 import re
 from collections import defaultdict
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,12 +15,18 @@ import pyarrow.compute as pc
 from actors.market.instrument import Instrument
 from cluster.config.ask import Filter
 from cluster.master import Master
-from cluster.segments import holds_indices, holds_shares
+from cluster.segments import EXCHANGES, holds_indices, holds_shares
 
 #: Of several shares with one symbol, the first of these series is meant, the one people trade:
 #: bonds and warrants share their company's symbol. The letters are BSE's groups.
 _SERIES = ("EQ", "BE", "BZ", "SM", "ST", "SZ", "A", "B", "T", "X", "XT", "Z", "M", "MT")
 _FIELDS = ("instrument_key", "symbol", "exchange", "segment", "instrument_type", "isin", "name")
+
+
+@lru_cache(maxsize=len(EXCHANGES))
+def directory_of(master: Master) -> Directory:
+    """Its directory, made once however many universes are looked up in it."""
+    return Directory(master)
 
 
 class Directory:

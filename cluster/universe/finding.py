@@ -94,9 +94,9 @@ def _by_symbol(symbol: str, directory: Directory) -> Found | str:
         return Found(index)
     if not symbol.isdecimal():
         return f"{directory.as_of} has no share or index called so"
-    share = directory.by_token(symbol)
-    if share is not None:
-        return Found(share, f"{symbol} is {share.exchange}'s number of {share.symbol}")
+    numbered = directory.by_token(symbol)
+    if numbered is not None:
+        return Found(numbered, f"{symbol} is {numbered.exchange}'s number of {numbered.symbol}")
     return f"{directory.as_of} has no share of that number; BSE's are written BSE:500112"
 
 

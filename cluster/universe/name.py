@@ -75,8 +75,8 @@ def _parse_key(text: str, label: str | None) -> Name:
     match parts:
         case [_]:
             return Name(text, exchange, key=key, symbol=label)
-        # People write the symbol behind a share's key, which the provider refuses (UDAPI1021). But a
-        # contract's third part is its expiry, and names another instrument.
+        # People write the symbol behind a share's key, which the provider refuses (UDAPI1021). But
+        # a contract's third part is its expiry, and names another instrument.
         case [_, symbol] if share and is_isin(tail):
             return Name(text, exchange, key=key, symbol=symbol, shortened=True)
         case [_, _] if not share and not holds_indices(segment):

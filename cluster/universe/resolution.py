@@ -10,7 +10,7 @@ from actors.market.instrument import Instrument
 from cluster.config.ask import Filter, UniverseSpec
 from cluster.master import Master
 from cluster.segments import DEFAULT_EXCHANGE, SEGMENTS
-from cluster.universe.directory import Directory
+from cluster.universe.directory import Directory, directory_of
 from cluster.universe.finding import Found, find, nearest_to
 from cluster.universe.listing import Entry, read_listing
 from cluster.universe.name import Name, parse_name
@@ -47,7 +47,7 @@ def exchanges(spec: UniverseSpec) -> frozenset[str]:
 
 def resolve(spec: UniverseSpec, masters: Mapping[str, Master]) -> Resolution:
     """Find every instrument that `spec` names. Raises UsageError if its file cannot be read."""
-    directories = {exchange: Directory(master) for exchange, master in masters.items()}
+    directories = {exchange: directory_of(master) for exchange, master in masters.items()}
     names = list(_names(spec))
     notes = _notes_on_keys(names)
     times: Counter[Instrument] = Counter()  # in the order of first mention

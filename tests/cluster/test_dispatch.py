@@ -25,7 +25,11 @@ DAY = date(2024, 1, 1)
 
 def chunk(number: int, days: int = 8) -> Chunk:
     return Chunk(
-        f"NSE_EQ|{number}", f"S{number}", Timeframe.parse("1day"), DAY, DAY + timedelta(days=days - 1)
+        f"NSE_EQ|{number}",
+        f"S{number}",
+        Timeframe.parse("1day"),
+        DAY,
+        DAY + timedelta(days=days - 1),
     )
 
 

@@ -25,7 +25,16 @@ STANDING = Standing(
     hosts=(HostMemory("laptop", 6, 700 * 2**20, 2**34, 2**33),),
     notice="paused: memory",
 )
-FACTS = ["84/150", "12,345 rows", "17/500", "2 failed", "4 timeout", "700 MB", "3m 20s", "paused: memory"]
+FACTS = [
+    "84/150",
+    "12,345 rows",
+    "17/500",
+    "2 failed",
+    "4 timeout",
+    "700 MB",
+    "3m 20s",
+    "paused: memory",
+]
 
 
 @pytest.mark.parametrize("fact", FACTS)
@@ -47,7 +56,8 @@ def test_without_a_terminal_progress_is_plain_lines_and_few() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0s"), (59.4, "59s"), (60, "1m 00s"), (3599.6, "1h 00m"), (25_500, "7h 05m")]
+    ("seconds", "said"),
+    [(0, "0s"), (59.4, "59s"), (60, "1m 00s"), (3599.6, "1h 00m"), (25_500, "7h 05m")],
 )
 def test_durations_read_as_people_say_them(seconds: float, said: str) -> None:
     assert duration(seconds) == said

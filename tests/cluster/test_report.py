@@ -7,7 +7,8 @@ import pytest
 from actors.fetcher.outcome import Halted
 from actors.market.chunk import Cause, Chunk, Receipt, Status
 from actors.market.timeframe import Timeframe
-from cluster.report import Exit, Summary, exit_code, lines, summarise
+from cluster.exit import Exit
+from cluster.report import Summary, exit_code, lines, summarise
 from cluster.standing import NAMED_FAILURES, Totals
 
 DAY = date(2024, 1, 1)
@@ -25,7 +26,7 @@ def receipt(status: Status, number: int = 0) -> Receipt:
     )
 
 
-def summary(*receipts: Receipt, planned: int, unresolved: int = 0) -> Summary:
+def summary(*receipts: Receipt, planned: int) -> Summary:
     totals = Totals()
     for each in receipts:
         totals.add(each)
@@ -36,7 +37,8 @@ def summary(*receipts: Receipt, planned: int, unresolved: int = 0) -> Summary:
         requests=9,
         seconds=1.0,
         store="/data",
-        unresolved=unresolved,
+        candles_version=3,
+        unresolved=0,
     )
 
 
@@ -54,22 +56,21 @@ HALT = Halted("the token has expired", 401, "UDAPI100050")
 
 
 @pytest.mark.parametrize(
-    ("got", "halted", "interrupted", "allow", "expected"),
+    ("got", "halted", "interrupted", "unforgiven", "expected"),
     [
-        (summary(receipt(Status.STORED), planned=1), None, False, False, Exit.DONE),
-        (summary(planned=0), None, False, False, Exit.DONE),
-        (summary(receipt(Status.FAILED), planned=1), None, False, False, Exit.INCOMPLETE),
-        (summary(planned=1), None, False, False, Exit.INCOMPLETE),
-        (summary(planned=0, unresolved=1), None, False, False, Exit.INCOMPLETE),
-        (summary(planned=0, unresolved=1), None, False, True, Exit.DONE),
-        (summary(planned=1), None, True, False, Exit.INTERRUPTED),
-        (summary(planned=1), HALT, True, False, Exit.REFUSED),
+        (summary(receipt(Status.STORED), planned=1), None, False, 0, Exit.DONE),
+        (summary(planned=0), None, False, 0, Exit.DONE),
+        (summary(receipt(Status.FAILED), planned=1), None, False, 0, Exit.INCOMPLETE),
+        (summary(planned=1), None, False, 0, Exit.INCOMPLETE),
+        (summary(planned=0), None, False, 1, Exit.INCOMPLETE),
+        (summary(planned=1), None, True, 0, Exit.INTERRUPTED),
+        (summary(planned=1), HALT, True, 0, Exit.REFUSED),
     ],
 )
 def test_the_exit_code_says_whether_all_is_well(
-    got: Summary, halted: Halted | None, interrupted: bool, allow: bool, expected: Exit
+    got: Summary, halted: Halted | None, interrupted: bool, unforgiven: int, expected: Exit
 ) -> None:
-    code = exit_code(got, halted=halted, interrupted=interrupted, allow_unresolved=allow)
+    code = exit_code(got, halted=halted, interrupted=interrupted, unforgiven=unforgiven)
     assert code is expected
 
 

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from actors.limiter.budget import Budget
+from actors.limiter.clock import read
+from actors.limiter.ledger import Ledger
+from actors.limiter.queue import Queue
+from actors.limiter.terms import Terms
+from actors.limiter.windows import WindowUse
+from actors.market.errors import UsageError
+from actors.market.memory import MemorySample, sample
+from actors.market.window import NS_PER_S
+
+Ticket = asyncio.Future[int | None]
+
+
+@dataclass(slots=True)
+class _Counter:
+    """Where one budget's permits are handed out."""
+
+    budget: Budget
+    queue: Queue[Ticket] = field(default_factory=Queue)
+    granted: Counter[str] = field(default_factory=Counter)  # permits by run
+    alarm: asyncio.TimerHandle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUse:
+    """A budget at one moment."""
+
+    windows: tuple[WindowUse, ...]
+    overs_ns: tuple[int, ...]  # `Spending.overs`, to predict from
+    waiting: int  # callers of `acquire` that have no permit yet
+    granted: dict[str, int]  # permits by run, since this limiter started
+
+
+class Limiter:
+    """Hands out the right to send single requests, so that no window of a budget is ever overfull.
+
+    One for all runs on a cluster; where runs come with different windows, all of them hold for all.
+    Every permit must be returned by `end` or `give_up`; one whose holder dies is counted until its
+    request is surely over. Raises UsageError where the ledger of what was spent is unusable.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = Path(folder)
+        self._ledger: Ledger | None = None
+        self._counters: dict[str, _Counter] = {}
+
+    async def acquire(self, terms: Terms, run_id: str) -> int | None:
+        """A permit to send one request, once there is room; None if the run is to send no more.
+
+        First come, first served. Waits as long as it takes.
+        """
+        counter = self._counter(terms)
+        ticket: Ticket = asyncio.get_running_loop().create_future()
+        if not counter.queue.join(run_id, ticket):
+            return None
+        self._serve(counter)
+        return await ticket
+
+    async def end(self, terms: Terms, permit: int) -> None:
+        """The permit's request is surely over."""
+        counter = self._counter(terms)
+        counter.budget.end(permit, read())
+        self._serve(counter)
+
+    async def give_up(self, terms: Terms, permit: int) -> None:
+        """Nobody waits for the permit's request any more, but it may still arrive."""
+        counter = self._counter(terms)
+        counter.budget.give_up(permit, read())
+        self._serve(counter)
+
+    async def pause(self, run_id: str) -> None:
+        """Let the run's callers wait; others go on."""
+        for counter in self._counters.values():
+            counter.queue.pause(run_id)
+
+    async def resume(self, run_id: str) -> None:
+        for counter in self._counters.values():
+            counter.queue.resume(run_id)
+            self._serve(counter)
+
+    async def stop(self, run_id: str) -> None:
+        """No more permits for the run: its callers get None, now and from now on."""
+        for counter in self._counters.values():
+            for ticket in counter.queue.stop(run_id):
+                ticket.set_result(None)
+
+    async def use(self, terms: Terms) -> BudgetUse:
+        """The budget now, with what earlier runs have spent of it."""
+        counter, now = self._counter(terms), read()
+        return BudgetUse(
+            windows=counter.budget.use(now),
+            overs_ns=counter.budget.overs(now),
+            waiting=len(counter.queue),
+            granted=dict(counter.granted),
+        )
+
+    async def memory(self) -> MemorySample:
+        return sample()
+
+    def _counter(self, terms: Terms) -> _Counter:
+        self._ledger = self._ledger or Ledger(self._folder)
+        counter = self._counters.get(terms.budget)
+        known = () if counter is None else counter.budget.windows
+        if counter is None or not set(terms.windows) <= set(known):
+            windows = tuple(dict.fromkeys([*known, *terms.windows]))
+            budget = Budget(self._ledger, terms.budget, windows, terms.lifetime_ns, read())
+            counter = counter or _Counter(budget)
+            counter.budget = budget
+            self._counters[terms.budget] = counter
+        return counter
+
+    def _serve(self, counter: _Counter) -> None:
+        """Grant while there is room; then sleep exactly until the next slot comes free by itself."""
+        if counter.alarm is not None:
+            counter.alarm.cancel()
+            counter.alarm = None
+        while (entry := counter.queue.first()) is not None:
+            now = read()
+            run_id, ticket = entry
+            try:
+                permit = counter.budget.grant(now, run_id)
+            except UsageError as error:  # the ledger: nobody can be granted anything
+                counter.queue.leave(entry)
+                ticket.set_exception(error)
+                continue
+            if permit is None:
+                wait_ns = counter.budget.free_at(now) - now.boot_ns
+                counter.alarm = asyncio.get_running_loop().call_later(
+                    wait_ns / NS_PER_S, self._serve, counter
+                )
+                return
+            counter.queue.leave(entry)
+            counter.granted[run_id] += 1
+            ticket.set_result(permit)

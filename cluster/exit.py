@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """What the command tells the shell."""
+
+    DONE = 0
+    INCOMPLETE = 1  # some chunks failed or are pending, or names could not be resolved
+    USAGE = 2  # config or options refused
+    REFUSED = 3  # the provider turned us away
+    INTERRUPTED = 130

@@ -1,0 +1,239 @@
+"""The main job: from a config to a finished run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actors.fetcher.verdict import RetryRules
+from actors.limiter.terms import Terms
+from actors.market.sessions import IST
+from actors.writer.buffer import BufferRules
+from actors.writer.folder import Folder
+from actors.writer.reading import Store
+from cluster.config import RunConfig
+from cluster.display import progress_display
+from cluster.exit import Exit
+from cluster.logs import run_log
+from cluster.plan import Plan, plan
+from cluster.provider import Provider, provider_of
+from cluster.report import Summary, exit_code, lines, summarise
+from cluster.standing import Totals
+from cluster.wants import Wants, wants_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from actors.fetcher.outcome import Halted
+    from cluster.crew import CrewSettings
+
+log = logging.getLogger(__name__)
+
+MIB = 2**20
+SPARE_HANDS = 2  # chunks a fetcher holds beyond its threads, so that none waits for the driver
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run would do. Making it sent no request for candles and wrote nothing to the store."""
+
+    config: RunConfig
+    provider: Provider
+    store: Store
+    wants: Wants
+    plan: Plan
+
+
+@dataclass(slots=True)
+class Worked:
+    """What the fleet did."""
+
+    totals: Totals = field(default_factory=Totals)
+    planned: int = 0
+    requests: int = 0
+    halted: Halted | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    summary: Summary
+    exit: Exit
+    lines: list[str]  # for people
+
+
+def prepare(config: RunConfig, provider: Provider, now: datetime) -> Prepared:
+    """Resolve the universe, subtract what the store holds, and plan the rest."""
+    store = Store(config.store)
+    wants = wants_of(config, provider.assets_url, provider.state_dir, now)
+    return Prepared(config, provider, store, wants, plan(wants.wants, store.held(), now))
+
+
+def scan(config: RunConfig, console: Console, address: str | None = None) -> Finished:
+    """Fetch what is missing. With nothing to fetch, nothing is started and nothing is written."""
+    with provider_of(config) as provider:
+        prepared = prepare(config, provider, datetime.now(UTC))
+        for warning in (*prepared.wants.warnings, *prepared.wants.notes):
+            console.print(warning, style="yellow", markup=False, highlight=False)
+        return execute(prepared, console, address)
+
+
+def execute(prepared: Prepared, console: Console, address: str | None = None) -> Finished:
+    """Work a plan off, and leave a manifest, a log and a report in the run's folder."""
+    began, began_s = datetime.now(UTC), time.monotonic()
+    run_id = new_run_id(began)
+    if not prepared.plan.chunks:
+        return _finished(prepared, run_id, Worked(), 0.0)
+    folder = prepared.store.run(run_id)
+    folder.write("manifest.json", _json(_manifest(prepared, run_id, began)))
+    with _log_file(folder) as path, run_log(path, console):
+        log.info("run.started", extra={"run_id": run_id, "chunks": len(prepared.plan.chunks)})
+        worked = _work(prepared, run_id, console, address)
+        finished = _finished(prepared, run_id, worked, time.monotonic() - began_s)
+        log.info("run.ended", extra=finished.summary.as_dict())
+    folder.write("report.json", _json(_report(finished, began)))
+    return finished
+
+
+def new_run_id(now: datetime) -> str:
+    """Sorts by time (IST) and is never the same twice: `20261123-184501-9f3c`."""
+    return f"{now.astimezone(IST):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _work(prepared: Prepared, run_id: str, console: Console, address: str | None) -> Worked:
+    # Ray takes a second to import; a plan with nothing to fetch never gets here.
+    from cluster.crew import hire
+    from cluster.dispatch import Dispatch
+    from cluster.interrupt import interruptible
+    from cluster.run import Assignment, Run
+    from cluster.session import ray_session
+
+    terms = _terms(prepared)
+    fleet = prepared.config.fleet
+    with ray_session(address) as where, interruptible() as interrupt:
+        console.print(f"Fetching {len(prepared.plan.chunks):,} chunks on {where}.", highlight=False)
+        with (
+            hire(_crew_settings(prepared, run_id, terms)) as crew,
+            progress_display(console) as show,
+        ):
+            hands = fleet.threads + SPARE_HANDS
+            dispatch = Dispatch(prepared.plan.chunks, dict.fromkeys(crew.fetchers, hands))
+            run = Run(crew, dispatch, Assignment(run_id, terms, show), interrupt)
+            run.work()
+            return Worked(
+                totals=run.totals,
+                planned=run.planned,
+                requests=run.requests(),
+                halted=run.halted,
+                interrupted=bool(interrupt),
+            )
+
+
+def _terms(prepared: Prepared) -> Terms:
+    provider = prepared.provider
+    return Terms(provider.budget, provider.windows, prepared.config.provider.timeout_s)
+
+
+def _crew_settings(prepared: Prepared, run_id: str, terms: Terms) -> CrewSettings:
+    from actors.fetcher.actor import FetcherSettings
+    from cluster.crew import CrewSettings
+
+    config = prepared.config
+    return CrewSettings(
+        fetchers=config.fleet.fetchers,
+        threads=config.fleet.threads,
+        state_dir=str(prepared.provider.state_dir),
+        store_uri=prepared.store.uri,
+        run_id=run_id,
+        buffer=BufferRules(
+            commit_every_s=config.writer.commit_every_s,
+            commit_bytes=config.writer.commit_bytes_mb * MIB,
+            limit_bytes=3 * config.writer.commit_bytes_mb * MIB,
+        ),
+        memory_limit_bytes=config.memory.limit_mb * MIB,
+        fetcher=FetcherSettings(
+            base_url=prepared.provider.base_url,
+            token=prepared.provider.token,
+            terms=terms,
+            run_id=run_id,
+            retry=RetryRules(
+                attempts=config.retry.attempts, base_s=config.retry.base_s, cap_s=config.retry.cap_s
+            ),
+        ),
+    )
+
+
+def _finished(prepared: Prepared, run_id: str, worked: Worked, seconds: float) -> Finished:
+    unresolved = prepared.wants.unresolved
+    summary = summarise(
+        run_id=run_id,
+        totals=worked.totals,
+        planned=worked.planned,
+        requests=worked.requests,
+        seconds=seconds,
+        store=prepared.store.uri,
+        candles_version=prepared.store.candles_version(),
+        unresolved=len(unresolved),
+    )
+    code = exit_code(
+        summary,
+        halted=worked.halted,
+        interrupted=worked.interrupted,
+        unforgiven=prepared.wants.unforgiven,
+    )
+    told = [f"  unresolved: {name}" for name in unresolved]
+    return Finished(summary, code, told + lines(summary, worked.totals.failures, worked.halted))
+
+
+def _manifest(prepared: Prepared, run_id: str, began: datetime) -> dict[str, Any]:
+    """What the run set out to do, and from where: enough to repeat it."""
+    return {
+        "run_id": run_id,
+        "began": began.astimezone(IST).isoformat(),
+        "candlefleet": version("candlefleet"),
+        "config": prepared.config.describe(),
+        "base_url": prepared.provider.base_url,
+        "instruments": len(prepared.wants.instruments),
+        "unresolved": [str(name) for name in prepared.wants.unresolved],
+        "notes": [*prepared.wants.notes, *map(str, prepared.plan.notes)],
+        "candles_version": prepared.store.candles_version(),
+        "chunks": [chunk.id for chunk in prepared.plan.chunks],
+    }
+
+
+def _report(finished: Finished, began: datetime) -> dict[str, Any]:
+    return {
+        **finished.summary.as_dict(),
+        "began": began.astimezone(IST).isoformat(),
+        "ended": datetime.now(IST).isoformat(),
+        "outcome": finished.exit.name.lower(),
+        "exit": int(finished.exit),
+    }
+
+
+@contextmanager
+def _log_file(folder: Folder) -> Iterator[Path]:
+    """Where to write the log line by line: in the run's folder, or on its way to an object store."""
+    if folder.local_path is not None:
+        yield folder.local_path / "log.jsonl"
+        return
+    with tempfile.TemporaryDirectory(prefix="candlefleet-log-") as aside:
+        path = Path(aside) / "log.jsonl"
+        try:
+            yield path
+        finally:
+            folder.write("log.jsonl", path.read_bytes())
+
+
+def _json(content: dict[str, Any]) -> bytes:
+    return json.dumps(content, indent=1, ensure_ascii=False).encode()

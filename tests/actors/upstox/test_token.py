@@ -1,0 +1,110 @@
+"""The token is read where it is kept, and shown nowhere."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+
+from actors.market.errors import UsageError
+from actors.upstox.token import ANONYMOUS, TokenSource
+
+TOKEN = "s3cret-Token.of/some=length"
+
+
+@pytest.fixture
+def kept(tmp_path: Path):
+    def keep(content: bytes) -> TokenSource:
+        path = tmp_path / "token"
+        path.write_bytes(content)
+        return TokenSource.find(path)
+
+    return keep
+
+
+def jwt(claims: object, signature: str = "sig") -> bytes:
+    body = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    return f"eyJ0eXAiOiJKV1QifQ.{body}.{signature}".encode()
+
+
+def test_the_environment_is_read_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = TokenSource.find(None)
+    assert source.read() is None
+    monkeypatch.setenv("UPSTOX_ACCESS_TOKEN", f" {TOKEN}\n")
+    assert source.read() == TOKEN
+
+
+def test_a_file_wins_over_the_environment(kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSTOX_ACCESS_TOKEN", "another")
+    assert kept(TOKEN.encode() + b"\r\n").read() == TOKEN
+
+
+def test_a_blank_file_is_no_token(kept) -> None:
+    assert kept(b" \n").read() is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"two words",
+        b"a\nb",
+        b"a\r\nX-Header: b",
+        b"a\x00b",
+        b"\x1b[31m",
+        "tokén".encode(),
+        b"\xff\xfe",
+        b"x" * 5_000,
+        b"x" * 1_000_000,
+    ],
+)
+def test_what_no_header_may_carry_is_refused_and_not_shown(kept, content: bytes) -> None:
+    with pytest.raises(UsageError, match="no access token") as caught:
+        kept(content).read()
+    assert content.decode("latin-1")[:20] not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_the_users_to_mend(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing", tmp_path):
+        with pytest.raises(UsageError, match=str(path)):
+            TokenSource.find(path).read()
+
+
+def test_the_source_tells_where_and_never_what(kept) -> None:
+    source = kept(TOKEN.encode())
+    assert source.read() == TOKEN
+    shown = f"{source!r} {source} {source.where}".encode() + pickle.dumps(source)
+    assert TOKEN.encode() not in shown
+    assert pickle.loads(pickle.dumps(source)) == source
+
+
+# The label of the account: budgets are kept under it.
+
+
+def test_no_token_is_the_anonymous_account() -> None:
+    assert TokenSource().account_label() == ANONYMOUS
+
+
+def test_a_label_is_stable_and_gives_nothing_away(kept) -> None:
+    label = kept(TOKEN.encode()).account_label()
+    assert label == kept(TOKEN.encode()).account_label()
+    assert label != kept(TOKEN.encode() + b"x").account_label()
+    assert label.startswith("account-")
+    assert not any(TOKEN[i : i + 6] in label for i in range(len(TOKEN)))
+
+
+def test_tomorrows_token_of_the_same_user_is_the_same_account(kept) -> None:
+    today = kept(jwt({"sub": "7XBC6D", "iat": 1}, "one")).account_label()
+    assert kept(jwt({"sub": "7XBC6D", "iat": 2}, "two")).account_label() == today
+    assert kept(jwt({"sub": "8YCD7E", "iat": 1}, "one")).account_label() != today
+    assert "7XBC6D" not in today
+
+
+@pytest.mark.parametrize(
+    "content", [b"a.b.c", b"a.!!!!.c", jwt([]), jwt({"sub": 5}), jwt({}), b"a.W1tb.c"]
+)
+def test_a_token_that_names_nobody_is_its_own_account(kept, content: bytes) -> None:
+    label = kept(content).account_label()
+    assert label not in (ANONYMOUS, kept(content + b"x").account_label())
