@@ -175,7 +175,7 @@ def test_anchors_of_another_day_do_not_count() -> None:
 )
 @example(60, 555, {555, 600, 615})
 def test_the_grid_is_as_told_bar_by_bar(interval: int, opens: int, minutes: set[int]) -> None:
-    """Naively, for each bar: on phase; or, where sessions may have grids of their own, not crowded."""
+    """Naively, for each bar: on phase; or, if 15 minutes are no multiple, not crowded."""
     start = at("00:00")
     rows = [bar(start + timedelta(minutes=minute)) for minute in sorted(minutes)]
     label, tomorrow = f"{interval}minute", DAY + timedelta(days=1)

@@ -597,7 +597,7 @@ def test_the_token_is_in_no_message_row_or_repr(serve, connect, body_of, monkeyp
     assert len(server.requests) == 4
     shown = [repr(reply) for reply in seen] + [repr(client), repr(vars(client))]
     assert not any("secret" in text for text in shown)
-    assert [reply.message for reply in seen if isinstance(reply, Refused)][0] == (
+    assert next(reply.message for reply in seen if isinstance(reply, Refused)) == (
         "HTTP 401: bad [token] [31m!"
     )
 

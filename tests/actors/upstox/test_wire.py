@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from datetime import UTC, datetime, timedelta, timezone
-from math import isfinite, isnan
+from math import isnan
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from actors.upstox.wire import Decoded, decode
 MINUTE = Timeframe.parse("1minute")
 DAY = Timeframe.parse("1day")
 IST = timezone(timedelta(hours=5, minutes=30))
+NAN, INF = float("nan"), float("inf")
 ROW = ["2025-01-02T09:15:00+05:30", 53.1, 53.3, 53.0, 53.2, 104998, 0]
 
 
@@ -46,23 +47,22 @@ def fault(body: bytes) -> Fault:
 
 
 def naive_bar(row: Any) -> tuple[Any, ...] | None:
-    if not isinstance(row, list) or len(row) != 7 or not isinstance(row[0], str):
-        return None
-    if any(type(value) not in (int, float) for value in row[1:]):
-        return None
     try:
-        stamp = datetime.fromisoformat(row[0])
-        prices = [float(value) for value in row[1:5]]
-    except (ValueError, OverflowError):
+        text, *numbers = row
+        stamp, prices = datetime.fromisoformat(text), [float(value) for value in numbers[:4]]
+        counts = [int(value) for value in numbers[4:]]
+    except (TypeError, ValueError, OverflowError):
         return None
-    if stamp.tzinfo is None or not 1900 <= stamp.year < 2200:
-        return None
-    if any(type(v) is float and not (isfinite(v) and v == int(v)) for v in row[5:]):
-        return None
-    counts = [int(value) for value in row[5:]]
-    if any(not -(2**63) <= count < 2**63 for count in counts):
-        return None
-    return (stamp, *prices, *counts)
+    sound = (
+        isinstance(row, list)
+        and len(row) == 7
+        and all(type(value) in (int, float) for value in numbers)
+        and counts == numbers[4:]
+        and all(-(2**63) <= count < 2**63 for count in counts)
+        and stamp.tzinfo is not None
+        and 1900 <= stamp.year < 2200
+    )
+    return (stamp, *prices, *counts) if sound else None
 
 
 def same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
@@ -100,8 +100,8 @@ def assert_agrees(body: bytes, timeframe: Timeframe) -> None:
     assert all(same(one, other) for one, other in zip(rows_of(found), bars, strict=True))
 
 
-stamps = st.datetimes(datetime(2021, 12, 30), datetime(2022, 1, 3)).map(
-    lambda t: t.replace(microsecond=0).isoformat() + "+05:30"
+stamps = st.integers(0, 5 * 86_400).map(
+    lambda s: (datetime(2021, 12, 30, tzinfo=IST) + timedelta(seconds=s)).isoformat()
 )
 prices = st.floats(0, 1e7, allow_nan=False).map(lambda p: round(p, 2)) | st.integers(0, 10**6)
 counts = st.integers(0, 2**63 - 1)
@@ -131,8 +131,7 @@ odd_stamps = st.sampled_from(
     ]
 )
 odd_values = st.sampled_from(
-    [None, True, "1", [], {}, -1, -0.0, 1.0, 2.5, 1e300, -1e300, 10**20, 10**400, 2**63, 1e-7]
-    + [float("nan"), float("inf"), float("-inf")]
+    [None, True, "1", [], {}, -1, -0.0, 1.0, 2.5, 1e300, 10**20, 10**400, 2**63, 1e-7, NAN, INF]
 )
 values = stamps | odd_stamps | prices | counts | odd_values
 near_rows = st.tuples(
@@ -179,7 +178,7 @@ def test_the_fast_way_takes_all_that_is_regular(rows: list[Any]) -> None:
 
 
 def test_the_fast_way_takes_nothing_that_plain_json_would_not() -> None:
-    """A byte of a regular body is changed, dropped or added: it is left to JSON, or means the same."""
+    """A byte is changed, dropped or added: the body is left to JSON, or means the same."""
     body = pack([ROW, ["2025-01-02T09:16:00+05:30", 0, 10.0, 2301, 0.5, 7, 0]])
     taken = 0
     for place, kept in itertools.product(range(len(body)), (0, 1)):
