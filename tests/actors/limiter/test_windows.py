@@ -26,9 +26,9 @@ some_windows = st.lists(
 events = st.lists(
     st.tuples(
         st.sampled_from(["grant", "grant", "end", "give up", "vanish"]),
-        st.one_of(st.just(0), st.integers(0, 60 * MS)),
+        st.one_of(st.sampled_from([0, MS, 20 * MS]), st.integers(0, 60 * MS)),
         st.integers(0, 5),
-        st.integers(0, 1000),
+        st.sampled_from([0, 0, 500, 1000, 1000]),
     ),
     max_size=60,
 )
