@@ -89,6 +89,7 @@ happenings = st.lists(
         st.integers(0, 5),
         st.sampled_from([0.0, 0.5, 1.0]),
     ),
+    min_size=8,
     max_size=30,
 )
 

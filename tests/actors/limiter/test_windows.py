@@ -13,12 +13,12 @@ from actors.limiter.windows import Spending
 from actors.market.window import NS_PER_S, Window
 
 MS = 1_000_000
-LIFETIME = 150 * MS
+LIFETIME = 400 * MS
 
 some_windows = st.lists(
-    st.builds(Window, st.integers(1, 4), st.integers(1, 200).map(lambda ms: ms * MS)),
+    st.builds(Window, st.integers(1, 4), st.integers(1, 80).map(lambda ms: ms * MS)),
     min_size=1,
-    max_size=3,
+    max_size=2,
 ).map(tuple)
 
 # What happens next, how long after the last, to which of the permits, and where within its time the
@@ -30,6 +30,7 @@ events = st.lists(
         st.integers(0, 5),
         st.sampled_from([0, 0, 500, 1000, 1000]),
     ),
+    min_size=15,  # few happenings overfill nothing
     max_size=60,
 )
 
