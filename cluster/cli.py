@@ -67,6 +67,24 @@ class ExportFormat(StrEnum):
     JSONL = "jsonl"
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("candlefleet"))
+        raise typer.Exit
+
+
+@app.callback()
+def candlefleet(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Options that stand before any verb."""
+
+
 @app.command()
 def demo(store: StoreOver = None) -> None:
     """NIFTY 50 from the look-alike exchange, inside the real limits. The data is synthetic."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 
-from actors.fetcher.actor import Fetcher, FetcherSettings
+from actors.fetcher.actor import Fetcher, FetcherSettings, Neighbours
 from actors.limiter.actor import Limiter
 from actors.monitor.actor import Monitor
 from actors.writer.actor import Writer
@@ -51,23 +51,22 @@ class CrewSettings:
 def hire(settings: CrewSettings) -> Iterator[Crew]:
     """All actors of a run, up and answering. They are let go at the end; the limiter stays for others."""
     run_id = settings.run_id
-    limiter = _actor(Limiter, name="limiter", lifetime="detached", get_if_exists=True).remote(
+    names = Neighbours("limiter", f"writer-{run_id}", f"monitor-{run_id}")
+    limiter = _actor(Limiter, name=names.limiter, lifetime="detached", get_if_exists=True).remote(
         settings.state_dir
     )
     keepers = settings.fetchers * settings.threads
     writer = _actor(
-        Writer,
-        name=f"writer-{run_id}",
-        concurrency_groups={"keep": keepers, "commit": 1, "health": 2},
+        Writer, name=names.writer, concurrency_groups={"keep": keepers, "commit": 1, "health": 2}
     ).remote(settings.store_uri, run_id, settings.buffer)
-    monitor = _actor(Monitor, name=f"monitor-{run_id}").remote(settings.memory_limit_bytes)
+    monitor = _actor(Monitor, name=names.monitor).remote(settings.memory_limit_bytes)
     fetchers = {
         name: _actor(
             Fetcher,
             name=f"{name}-{run_id}",
             scheduling_strategy="SPREAD",
             concurrency_groups={"fetch": settings.threads, "health": 2},
-        ).remote(name, settings.fetcher, limiter, writer, monitor)
+        ).remote(name, settings.fetcher, names)
         for name in (f"fetcher-{i}" for i in range(1, settings.fetchers + 1))
     }
     crew = Crew(limiter, writer, monitor, fetchers)

@@ -27,11 +27,11 @@ def demonstrate(console: Console, store: str | None) -> Exit:
     """Run `configs/demo.yaml`, then read its table with three lines of pandas, run as printed."""
     from cluster.scan import scan
 
-    console.print(SYNTHETIC, style="bold", highlight=False)
+    console.print(SYNTHETIC, style="bold", highlight=False, soft_wrap=True)
     config = load(bundled("demo.yaml"), Overrides(store=store))
     finished = scan(config, console)
     for line in finished.lines:
-        console.print(line, highlight=False, markup=False)
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     if finished.exit is Exit.DONE:
         lines = READING.format(store=config.store)
         console.print("\nThree lines read it with pandas:\n", style="bold")

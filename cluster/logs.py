@@ -16,7 +16,10 @@ _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
-    return {k: v for k, v in vars(record).items() if k not in _STANDARD}
+    # Ray stamps every record made while it is imported.
+    return {
+        k: v for k, v in vars(record).items() if k not in _STANDARD and not k.startswith("_ray")
+    }
 
 
 class JsonLines(logging.Formatter):

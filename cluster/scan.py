@@ -84,7 +84,7 @@ def scan(config: RunConfig, console: Console, address: str | None = None) -> Fin
     with provider_of(config) as provider:
         prepared = prepare(config, provider, datetime.now(UTC))
         for warning in (*prepared.wants.warnings, *prepared.wants.notes):
-            console.print(warning, style="yellow", markup=False, highlight=False)
+            console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
         return execute(prepared, console, address)
 
 

@@ -104,6 +104,7 @@ def _dead_letters(failed: list[dict[str, Any]]) -> Table:
 def _runs(runs: list[dict[str, Any]]) -> Table:
     columns = ("run", "outcome", "stored", "empty", "failed", "pending", "candles", "requests")
     table = Table(*columns, title="Runs, newest first", title_justify="left")
+    table.columns[0].overflow = "fold"  # a run's id is for copying
     for run in runs[:LISTED]:
         numbers = [
             run.get(name) for name in ("stored", "empty", "failed", "pending", "rows", "requests")

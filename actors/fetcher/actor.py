@@ -46,17 +46,24 @@ class FetcherSettings:
     retry: RetryRules
 
 
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Names of the actors a fetcher speaks to. Not handles: a restarted fetcher must find them again."""
+
+    limiter: str
+    writer: str
+    monitor: str
+
+
 class Fetcher:
     """Makes single attempts at chunks: permit, request, verdict, delivery. Never sleeps to retry."""
 
-    def __init__(
-        self, name: str, settings: FetcherSettings, limiter: Any, writer: Any, monitor: Any
-    ) -> None:
+    def __init__(self, name: str, settings: FetcherSettings, neighbours: Neighbours) -> None:
         self._name = name
         self._settings = settings
-        self._limiter = limiter
-        self._writer = writer
-        self._monitor = monitor
+        self._limiter: Any = ray.get_actor(neighbours.limiter)
+        self._writer: Any = ray.get_actor(neighbours.writer)
+        self._monitor: Any = ray.get_actor(neighbours.monitor)
         self._client = UpstoxClient(
             settings.base_url, token=settings.token, timeout_s=settings.terms.timeout_s
         )

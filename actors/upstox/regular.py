@@ -32,7 +32,7 @@ _CONVERT = pa.csv.ConvertOptions(
     null_values=[],
     timestamp_parsers=[pa.csv.ISO8601],
 )
-_PARSE = pa.csv.ParseOptions(quote_char=False)
+_PARSE = pa.csv.ParseOptions(double_quote=False)
 
 
 def read_regular(body: bytes) -> pa.Table | None:
@@ -42,7 +42,7 @@ def read_regular(body: bytes) -> pa.Table | None:
         return None
     if _ROWS.fullmatch(body, start + 2, end) is None:
         return None
-    bars = _parse(body[start + 3 : end].replace(b'],["', b"\n").replace(b'",', b","))
+    bars = _parse(body[start + 2 : end].replace(b"],[", b"\n"))
     return bars if bars is not None and _plausible(bars) else None
 
 
