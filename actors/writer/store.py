@@ -75,8 +75,7 @@ class StoreWriter:
         with self._spent_if_it_fails():
             self._put_aside(deliveries)
             for depth, layer in enumerate(layers(deliveries, self._occupied)):
-                # Those without rows first: they are held against what stood before.
-                for delivery in sorted(layer, key=has_rows):
+                for delivery in layer:  # held against what stood before the layer's rows
                     receipts[places[id(delivery)]] = self._standing(delivery)
                 full = [delivery for delivery in layer if has_rows(delivery)]
                 for start in range(0, len(full), _AT_ONCE):

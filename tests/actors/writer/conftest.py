@@ -26,7 +26,7 @@ class Kit:
         return Chunk(key, key.partition("|")[2], Timeframe.parse(timeframe), first, last)
 
     def days(self, chunk: Chunk) -> list[date]:
-        """Every day on which a bar of the chunk may be labelled."""
+        """Every day of the chunk's span that labels a bar."""
         span = (chunk.last - chunk.first).days + 1
         days = (chunk.first + timedelta(days=n) for n in range(span))
         return [day for day in days if chunk.timeframe.bar_days(day)[0] == day]
