@@ -32,11 +32,14 @@ def read_listing(path: Path) -> list[Entry]:
     Lines that start with `#`, blank ones, and columns other than symbol and ISIN are passed over.
     """
     lines = _read(path).splitlines()
-    rows = [
-        (number, cells)
-        for number, line in enumerate(lines, start=1)
-        if not line.lstrip().startswith("#") and any(cells := _cells(line))
-    ]
+    try:
+        rows = [
+            (number, cells)
+            for number, line in enumerate(lines, start=1)
+            if not line.lstrip().startswith("#") and any(cells := _cells(line))
+        ]
+    except csv.Error as error:
+        raise UsageError(f"{path} is no CSV: {error}", WHERE) from None
     if not rows:
         raise UsageError(f"{path} names no symbol", WHERE)
     symbol_at, isin_at, has_header = _columns(path, rows)

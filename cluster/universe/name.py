@@ -49,7 +49,7 @@ def parse_name(text: str, *, isin: str | None = None, label: str | None = None) 
             fault=f"there is no exchange {prefix}{nearest(exchange, EXCHANGES)}",
         )
     if not symbol:
-        return replace(name, fault="has no symbol after the colon")
+        return replace(name, fault="names nothing")
     if isin is None and is_isin(symbol.upper()):
         return replace(name, isin=symbol.upper(), symbol=None)
     return name

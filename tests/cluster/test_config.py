@@ -505,7 +505,7 @@ def test_an_options_mistake_is_named_by_the_option(folder: Path) -> None:
 
 
 BROKEN = {
-    "universe: {symbols: [ON]}": 'line 1, column 22: YAML reads the bare word ON as true or false; quote it: "ON"',
+    "universe: {symbols: [ON]}": "line 1, column 22: YAML reads the bare word ON as true or false; quote it",
     "universe: {symbols: [A, no]}": "YAML reads the bare word no",
     "universe: {allow_unresolved: yes}": "a switch is written true or false",
     "store: a\nfleet: {}\nstore: b\n": "line 3, column 1: the key `store` stands twice",
@@ -591,9 +591,30 @@ def test_what_is_no_readable_text_is_refused(folder: Path) -> None:
 
 
 WORDS = st.sampled_from(
-    ["store", "provider", "universe", "timeframes", "dates", "from", "to", "symbols", "symbol"]
-    + ["instrument_key", "date_range", "fleet", "threads", "budget", "windows", "file", "filter"]
-    + ["timeframe", "custom_params", "name", "upstox", "1day", "2024-01-01", "interval", "unit"]
+    [
+        *RunConfig.model_fields,
+        "universe",
+        "timeframes",
+        "dates",
+        "from",
+        "to",
+        "symbols",
+        "symbol",
+        "instrument_key",
+        "date_range",
+        "threads",
+        "windows",
+        "file",
+        "filter",
+        "1day",
+        "2024-01-01",
+        "timeframe",
+        "interval",
+        "unit",
+        "custom_params",
+        "name",
+        "upstox",
+    ]
 )
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=8)
 VALUES = st.recursive(

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from cluster.state import state_dir
+
+
+def test_the_state_folder_is_the_one_named_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CANDLEFLEET_STATE_DIR", str(tmp_path))
+    assert state_dir() == tmp_path
+    monkeypatch.setenv("CANDLEFLEET_STATE_DIR", "here")
+    monkeypatch.chdir(tmp_path)
+    assert state_dir() == tmp_path / "here"  # absolute: actors run in other folders
+
+
+def test_else_it_is_where_the_platform_keeps_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    for unset in (None, " "):
+        if unset is None:
+            monkeypatch.delenv("CANDLEFLEET_STATE_DIR")
+        else:
+            monkeypatch.setenv("CANDLEFLEET_STATE_DIR", unset)
+        assert state_dir() == Path(platformdirs.user_state_dir("candlefleet", appauthor=False))
