@@ -1,0 +1,101 @@
+"""The real thing: the command in a process of its own, Ray, a look-alike, a Delta table."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from deltalake import DeltaTable
+
+from cluster.lookalike.launch import Lookalike, run_lookalike
+from cluster.lookalike.settings import Settings
+
+WITHIN_S = 150
+
+#: Bar stamp in epoch seconds, then open, high, low, close, volume, oi.
+Bar = tuple[int, float, float, float, float, int, int]
+
+
+@dataclass
+class Scan:
+    """One config, scanned as often as a test likes, against one look-alike."""
+
+    folder: Path
+    exchange: Lookalike
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    def start(self, *options: str, **environment: str) -> subprocess.Popen[str]:
+        path = self.folder / "config.yaml"
+        path.write_text(yaml.safe_dump(self.config))
+        url = self.exchange.base_url
+        command = [sys.executable, "-m", "cluster", "scan", str(path), "--json"]
+        command += ["--store", str(self.store), "--base-url", url, "--assets-url", url, *options]
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=self.folder,
+            env=os.environ | environment,
+        )
+
+    def run(self, *options: str, **environment: str) -> Finished:
+        return finish(self.start(*options, **environment))
+
+    def rows(self) -> dict[tuple[str, str], list[Bar]]:
+        """All candles of the store by instrument and timeframe, in the order of time."""
+        names = ["ts", "open", "high", "low", "close", "volume", "oi"]
+        table = DeltaTable(self.store / "candles").to_pyarrow_table()
+        found: dict[tuple[str, str], list[Bar]] = {}
+        for row in table.to_pylist():
+            ts, *values = (row[name] for name in names)
+            bar = (int(ts.timestamp()), *values)
+            found.setdefault((row["instrument_key"], row["timeframe"]), []).append(bar)
+        return {series: sorted(bars) for series, bars in found.items()}
+
+    def receipts(self) -> list[dict[str, Any]]:
+        return DeltaTable(self.store / "chunks").to_pyarrow_table().to_pylist()
+
+
+@dataclass(frozen=True)
+class Finished:
+    code: int
+    summary: dict[str, Any]
+    stderr: str
+
+
+def finish(process: subprocess.Popen[str]) -> Finished:
+    out, err = process.communicate(timeout=WITHIN_S)
+    lines = out.splitlines()
+    assert "Traceback" not in err, err
+    return Finished(process.returncode, json.loads(lines[-1]) if lines else {}, err)
+
+
+@pytest.fixture
+def exchange() -> Iterator[Lookalike]:
+    with run_lookalike(Settings(windows=())) as running:
+        yield running
+
+
+@pytest.fixture
+def scan(tmp_path: Path, exchange: Lookalike) -> Scan:
+    """Five symbols, daily and 5-minute bars of two months: 15 requests."""
+    config = {
+        "universe": {"symbols": ["SBIN", "RELIANCE", "INFY", "TCS", "NSE_INDEX|Nifty 50"]},
+        "timeframes": ["1day", "5minute"],
+        "dates": {"from": "2024-01-01", "to": "2024-02-29"},
+        "retry": {"attempts": 8, "base_s": 0.05, "cap_s": 0.5},
+    }
+    return Scan(tmp_path, exchange, config)

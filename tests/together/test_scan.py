@@ -1,0 +1,178 @@
+"""The main job end to end, and what it must survive. Laws are asserted, not schedules."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from datetime import date
+
+import pytest
+from deltalake import DeltaTable
+
+from cluster.lookalike.launch import run_lookalike
+from cluster.lookalike.market import Market
+from cluster.lookalike.settings import Settings
+from tests.together.conftest import Bar, Scan, finish
+
+MONTHS = (date(2024, 1, 1), date(2024, 2, 29))
+UNITS = {"1day": ("days", 1), "5minute": ("minutes", 5), "1minute": ("minutes", 1)}
+
+
+def market(scan: Scan, keys: list[str], timeframes: list[str]) -> dict[tuple[str, str], list[Bar]]:
+    """What the look-alike's market holds, asked of it directly."""
+    truth = Market(0)
+    found = {}
+    for key in keys:
+        for timeframe in timeframes:
+            candles = truth.candles(key, *UNITS[timeframe], *MONTHS)
+            bars = [
+                (int(t), float(o), float(h), float(lo), float(c), int(v), int(oi))
+                for t, o, h, lo, c, v, oi in zip(*candles, strict=True)
+            ]
+            if bars:
+                found[key, timeframe] = bars
+    return found
+
+
+def expected(scan: Scan) -> dict[tuple[str, str], list[Bar]]:
+    keys = sorted({receipt["instrument_key"] for receipt in scan.receipts()})
+    return market(scan, keys, scan.config["timeframes"])
+
+
+def wait_until_committed(scan: Scan, process: subprocess.Popen[str]) -> None:
+    """Until the run has made its first commit, and is surely in its middle."""
+    log = scan.store / "candles" / "_delta_log" / "00000000000000000001.json"
+    until_s = time.monotonic() + 60
+    while not log.exists():
+        assert time.monotonic() < until_s
+        try:
+            process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        pytest.fail(f"it ended before it had committed: {process.communicate()}")
+
+
+def test_a_scan_stores_the_market_exactly_and_a_second_one_sends_nothing(scan: Scan) -> None:
+    first = scan.run()
+    assert first.code == 0, first.stderr
+    assert (first.summary["planned"], first.summary["stored"]) == (15, 15)
+    assert first.summary["requests"] == 15
+    rows = scan.rows()
+    assert len(rows) == 10
+    assert rows == expected(scan)
+    assert first.summary["rows"] == sum(map(len, rows.values()))
+    assert all(receipt["status"] == "stored" for receipt in scan.receipts())
+
+    second = scan.run()
+    assert second.code == 0
+    assert (second.summary["planned"], second.summary["requests"]) == (0, 0)
+    assert scan.exchange.judge()["requests"] == 15
+
+
+def test_mixed_faults_cost_retries_but_no_candle(scan: Scan) -> None:
+    """With every twentieth request failing in some way, each candle still arrives exactly once."""
+    scan.config |= {
+        "universe": {"file": str(scan.folder / "names.csv")},
+        "provider": {"timeout_s": 2},
+    }
+    names = ["SBIN", "RELIANCE", "INFY", "TCS", "ITC", "LT", "WIPRO", "TITAN", "MARUTI", "ONGC"]
+    (scan.folder / "names.csv").write_text("Symbol\n" + "\n".join(names))
+    scan.config["timeframes"] = ["1day", "5minute", "1minute"]
+    scan.exchange.set_faults(mixed=0.2, seed=4)
+    done = scan.run()
+    assert done.code == 0, done.stderr
+    assert done.summary["failed"] == 0
+    judged = scan.exchange.judge()
+    assert sum(judged["faults"].values()) > 0, "no fault was dealt: this shows nothing"
+    assert scan.rows() == expected(scan)
+    ids = [receipt["chunk_id"] for receipt in scan.receipts()]
+    assert len(ids) == len(set(ids)) == done.summary["planned"]
+
+
+def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(scan: Scan) -> None:
+    """`kill -9` of the driver in mid-run; then the same command."""
+    scan.config["timeframes"] = ["1day", "1minute", "5minute"]
+    scan.config["writer"] = {"commit_every_s": 0.2}
+    scan.exchange.set_latency(0.5)
+    scan.config["fleet"] = {"fetchers": 1, "threads": 2}
+    process = scan.start()
+    wait_until_committed(scan, process)
+    process.kill()
+    process.wait()
+    process.communicate()
+    sent_before = scan.exchange.judge()["requests"]
+    assert len(scan.rows()) > 0
+
+    scan.exchange.set_latency(0.0)
+    done = scan.run()
+    assert done.code == 0, done.stderr
+    assert scan.rows() == expected(scan)
+    versions = DeltaTable(scan.store / "candles").version()
+    for version in range(versions + 1):
+        table = DeltaTable(scan.store / "candles", version=version).to_pyarrow_table()
+        keys = table.select(["instrument_key", "timeframe", "ts"]).to_pylist()
+        assert len(keys) == len({tuple(key.values()) for key in keys})
+    repeats = scan.exchange.judge()["repeats"]
+    assert repeats <= sent_before
+    assert repeats <= 2 * (2 + 2), "more than the last moments' responses were asked again"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_it_has_and_says_so(
+    scan: Scan, number: signal.Signals
+) -> None:
+    scan.config["writer"] = {"commit_every_s": 0.2}
+    scan.config["fleet"] = {"fetchers": 1, "threads": 1}
+    scan.exchange.set_latency(0.4)
+    process = scan.start()
+    wait_until_committed(scan, process)
+    process.send_signal(number)
+    stopped = finish(process)
+    assert stopped.code == 130, stopped.stderr
+    assert stopped.summary["pending"] > 0
+    assert stopped.summary["stored"] == len(scan.receipts())
+    assert stopped.summary["stored"] == scan.exchange.judge()["requests"], (
+        "an answer was thrown away"
+    )
+
+    scan.exchange.set_latency(0.0)
+    rest = scan.run()
+    assert rest.code == 0, rest.stderr
+    assert rest.summary["stored"] == stopped.summary["pending"]
+    assert scan.exchange.judge()["requests"] == 15
+    assert scan.rows() == expected(scan)
+
+
+def test_a_refused_token_ends_the_run_at_once_and_is_shown_nowhere(scan: Scan) -> None:
+    secret = "s3cret-t0ken-of-the-user"
+    with run_lookalike(Settings(windows=(), auth="required")) as exchange:
+        scan.exchange = exchange
+        done = scan.run(UPSTOX_ACCESS_TOKEN=secret)
+        judged = exchange.judge()
+    assert done.code == 3, done.stderr
+    assert "UDAPI100050" in done.stderr
+    assert judged["requests"] <= 2 * 8, "it went on asking"
+    assert done.summary["pending"] == 15
+    files = [path for path in scan.folder.rglob("*") if path.is_file()]
+    assert files
+    assert not [path for path in files if secret.encode() in path.read_bytes()]
+    assert secret not in done.stderr
+
+
+def test_no_window_is_overfull_at_the_provider(scan: Scan) -> None:
+    """Scaled-down limits, jittering latency, two runs one after the other on one account."""
+    windows = ((10, 1.0), (40, 6.0))
+    scan.config["budget"] = {"windows": [{"limit": n, "seconds": s} for n, s in windows]}
+    scan.config["timeframes"] = ["1day", "5minute", "15minute", "1hour"]
+    limits = Settings(windows=windows, latency_s=0.1, jitter_s=0.1)
+    with run_lookalike(limits) as exchange:
+        scan.exchange = exchange
+        first = scan.run("--to", "2024-01-31")
+        second = scan.run()
+        judged = exchange.judge()
+    assert (first.code, second.code) == (0, 0), second.stderr
+    assert judged["requests"] == first.summary["requests"] + second.summary["requests"]
+    assert judged["requests"] > 40
+    assert judged["refused"] == 0
+    assert all(w["worst"] <= w["limit"] for w in judged["windows"])
