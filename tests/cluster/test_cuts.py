@@ -103,7 +103,7 @@ def cheapest(points, months):
     return costs[-1]
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=150)
 @given(missing_and_term)
 def test_no_cut_is_cheaper(case):
     missing, months = case

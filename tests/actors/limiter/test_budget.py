@@ -77,6 +77,18 @@ def free_in_s(budget, computer):
     return (budget.free_at(computer.read()) - computer.read().boot_ns) / NS_PER_S
 
 
+def worst(window, times):
+    """Most requests within one half-open span, if each arrives when it is worst between its times."""
+    begins = [over for _, over in times]
+    return max(
+        (
+            sum(g < begin + window.span_ns and begin <= over for g, over in times)
+            for begin in begins
+        ),
+        default=0,
+    )
+
+
 some_windows = st.lists(
     st.builds(Window, st.integers(1, 3), st.integers(1, 400).map(lambda ms: ms * MS)),
     min_size=1,
@@ -87,14 +99,13 @@ happenings = st.lists(
         st.sampled_from(["grant", "grant", "end", "give up", "restart", "reboot", "wall set back"]),
         st.one_of(st.just(0), st.integers(0, 60 * MS)),
         st.integers(0, 5),
-        st.sampled_from([0.0, 0.5, 1.0]),
     ),
     min_size=8,
     max_size=30,
 )
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=60)
 @given(some_windows, happenings)
 def test_no_window_is_overfull_across_restarts_reboots_and_clocks_set_back(windows, happenings):
     computer, sent = (
@@ -104,20 +115,20 @@ def test_no_window_is_overfull_across_restarts_reboots_and_clocks_set_back(windo
     with tempfile.TemporaryDirectory() as folder:
         ledger = Ledger(Path(folder))
         budget = Budget(ledger, "upstox", windows, LIFETIME, computer.read())
-        for kind, later_ns, which, part in happenings:
+        for kind, later_ns, which in happenings:
             computer.now_ns += later_ns
             now = computer.read()
-            alive = [p for p, r in sent.items() if r[3] and computer.now_ns <= r[0] + LIFETIME]
+            alive = [p for p, r in sent.items() if r[2] and computer.now_ns <= r[0] + LIFETIME]
             if kind == "grant" and (permit := budget.grant(now, "run-1")) is not None:
-                sent[permit] = [computer.now_ns, computer.now_ns + LIFETIME, part, True]
+                sent[permit] = [computer.now_ns, computer.now_ns + LIFETIME, True]
             elif kind == "end" and alive:
                 permit = alive[which % len(alive)]
                 budget.end(permit, now)
-                sent[permit][1:] = [computer.now_ns, part, False]
+                sent[permit][1:] = [computer.now_ns, False]
             elif kind == "give up" and alive:
                 permit = alive[which % len(alive)]
                 budget.give_up(permit, now)
-                sent[permit][1:] = [computer.now_ns + LIFETIME, part, False]
+                sent[permit][1:] = [computer.now_ns + LIFETIME, False]
             elif kind == "wall set back":
                 computer.wall_ahead_ns -= which * 100 * MS
             elif kind in ("restart", "reboot"):
@@ -127,9 +138,8 @@ def test_no_window_is_overfull_across_restarts_reboots_and_clocks_set_back(windo
                 ledger = Ledger(Path(folder))
                 budget = Budget(ledger, "upstox", windows, LIFETIME, computer.read())
         ledger.close()
-    arrivals = [g + int((over - g) * part) for g, over, part, _ in sent.values()]
-    for w in windows:
-        assert all(sum(a <= b < a + w.span_ns for b in arrivals) <= w.limit for a in arrivals)
+    times = [(granted, over) for granted, over, _ in sent.values()]
+    assert all(worst(w, times) <= w.limit for w in windows)
 
 
 def test_a_restart_forgets_nothing_and_costs_nothing(opened, computer):
@@ -296,9 +306,9 @@ def test_two_processes_together_never_overfill_a_window(tmp_path):
     sent = sorted(json.loads(line) for lines in told for line in lines)
     assert all(len(lines) > 10 for lines in told)
     assert len({permit for permit, *_ in sent}) == len(sent)
-    for arrivals in ([g for _, g, _ in sent], [over for _, _, over in sent]):
-        for limit, span in ((10, span_ns), (40, 6 * span_ns)):
-            assert all(sum(a <= b < a + span for b in arrivals) <= limit for a in arrivals)
+    times = [(granted_ns, over_ns) for _, granted_ns, over_ns in sent]
+    assert worst(Window(10, span_ns), times) <= 10
+    assert worst(Window(40, 6 * span_ns), times) <= 40
 
 
 def test_kill_9_loses_no_grant_that_was_told(tmp_path):
