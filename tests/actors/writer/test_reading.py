@@ -57,7 +57,7 @@ def test_a_file_is_no_store(tmp_path):
         Store(str(tmp_path / "file")).receipts()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.none() | st.sets(st.sampled_from(["SBIN", "Nifty 50", "O'Neil') OR TRUE --", "unknown"])),
     st.none() | st.sets(st.sampled_from([SBIN, BSE_SBIN, QUOTED, "' OR TRUE --"])),

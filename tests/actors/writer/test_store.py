@@ -251,11 +251,29 @@ def test_merging_pays_only_where_there_are_many_small_files(kit, uri):
     assert writer.commit([kit.stored(kit.chunk(SBIN, *JANUARY))]).candles_version == version + 1
 
 
-def test_receipts_of_a_run(kit, uri):
-    """Only those of the run asked for, whatever its name."""
+def test_receipts_do_not_crumble(kit, uri):
+    """Many small commits leave few files, and every receipt."""
     writer = StoreWriter(uri)
-    ours, theirs = kit.chunk(SBIN, *JANUARY), kit.chunk(SBIN, *FEBRUARY)
-    writer.commit([kit.stored(ours, run_id="it's"), kit.failed(theirs, run_id="other")])
-    (receipt,) = writer.receipts_of("it's")
-    assert receipt == kit.stored(ours, run_id="it's").receipt
+    for n in range(120):
+        writer.commit([kit.empty(kit.chunk(f"NSE_EQ|{n}", *JANUARY))])
+    assert len(set(kit.receipts(uri))) == len(kit.receipts(uri)) == 120
+    assert len(DeltaTable(f"{uri}/chunks").file_uris()) < 30
+
+
+def test_one_delivery_given_twice_in_a_batch(kit, uri):
+    """The second replaces the first: each row stands once."""
+    delivery = kit.stored(kit.chunk(SBIN, *JANUARY))
+    done = StoreWriter(uri).commit([delivery, delivery])
+    assert len(done.receipts) == 2
+    assert len(kit.rows(uri)) == 31
+
+
+def test_receipts_of_a_run(kit, uri):
+    """Only those of the run asked for, whatever its name, and with every fact."""
+    writer = StoreWriter(uri)
+    ours = kit.stored(kit.chunk(SBIN, *JANUARY), run_id="it's")
+    theirs = kit.failed(kit.chunk(SBIN, *FEBRUARY), run_id="other")
+    writer.commit([ours, theirs])
+    assert writer.receipts_of("it's") == [ours.receipt]
+    assert writer.receipts_of("other") == [theirs.receipt]
     assert writer.receipts_of("' OR '1' = '1") == []
