@@ -196,7 +196,7 @@ BAD = [
     {**SBIN, "segment": "NSE_FO"},  # not the key's
     {**SBIN, "trading_symbol": "A\nB"},
     {**SBIN, "instrument_key": "NSE_EQ|\ud800"},
-    SBIN,  # a second time
+    {**SBIN, "name": "THE SAME KEY AGAIN"},
     "no record",
     None,
 ]
@@ -213,7 +213,7 @@ def test_bad_records_are_counted_and_the_good_ones_kept(assets: Assets, tmp_path
     assets.gives(packed([SBIN, *BAD, NIFTY, odd]))
     master = load(assets, tmp_path)
     assert keys(master) == ["NSE_EQ|INE062A01020", "NSE_INDEX|Nifty 50", "NSE_INDEX|Odd"]
-    assert master.table.to_pylist()[2]["name"] is None
+    assert master.table["name"].to_pylist() == ["STATE BANK OF INDIA", "Nifty 50", None]
     assert master.dropped == len(BAD)
     (warning,) = master.warnings
     assert "10 records are left out" in warning
@@ -252,7 +252,7 @@ FAULTS: dict[str, tuple[Callable[[Assets], None], str]] = {
     "404": (lambda a: a.gives(b"", 404), "HTTP 404"),
     "500": (lambda a: a.gives(b"<html>", 500), "HTTP 500"),
     "redirect": (
-        lambda a: a.gives(b"", 302, Location="https://example.com/x"),
+        lambda a: a.gives(b"", 302, Location="/elsewhere"),
         "HTTP 302, a redirect",
     ),
     "no gzip": (lambda a: a.gives(b"[]"), "no whole gzip"),
@@ -291,6 +291,7 @@ def test_what_is_not_whole_and_sound_never_replaces_a_good_copy(
     with pytest.raises(UsageError) as caught:
         load(assets, tmp_path)
     assert time.monotonic() - began < TIGHT.seconds + 2
+    assert len(assets.asked) == 1  # nothing is followed, nothing is asked twice
     assert reason in str(caught.value)
     assert str(caught.value).startswith(
         f"{assets.url}/market-quote/instruments/exchange/NSE.json.gz: "
@@ -345,6 +346,19 @@ def test_a_state_folder_that_cannot_be_written_costs_the_copy_only(
     master = load(assets, tmp_path / "state")
     assert len(master.table) == 2
     assert "could not be kept" in master.warnings[0]
+
+
+def test_a_copy_that_cannot_be_put_in_its_place_leaves_nothing_behind(
+    assets: Assets, tmp_path: Path
+) -> None:
+    load(assets, tmp_path)
+    (place,) = tmp_path.rglob("NSE.parquet")
+    place.unlink()
+    (place / "occupied").mkdir(parents=True)
+    master = load(assets, tmp_path)
+    assert len(master.table) == 2
+    assert "could not be kept" in master.warnings[0]
+    assert files(tmp_path) == []
 
 
 def test_an_address_without_encryption_is_not_asked(tmp_path: Path) -> None:
