@@ -1,0 +1,103 @@
+"""The limiter's shell, without Ray: a plain class on an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from actors.limiter.actor import Limiter
+from actors.limiter.terms import Terms
+from actors.market.window import NS_PER_S, Window
+
+PATIENCE_S = 20.0
+
+
+def terms(*windows: tuple[int, float], timeout_s: float = 1.0) -> Terms:
+    made = tuple(Window(limit, round(span_s * NS_PER_S)) for limit, span_s in windows)
+    return Terms("host/account", made, timeout_s)
+
+
+def test_a_permit_waits_for_an_end_and_then_for_the_span(tmp_path: Path) -> None:
+    """Two at a time: the third caller is served by the first one's end, no sooner than the span."""
+
+    async def play() -> float:
+        limiter, mine = Limiter(str(tmp_path)), terms((2, 0.2))
+        first = await limiter.acquire(mine, "run")
+        await limiter.acquire(mine, "run")
+        third = asyncio.ensure_future(limiter.acquire(mine, "run"))
+        await asyncio.sleep(0)
+        assert not third.done()
+        assert (await limiter.use(mine)).waiting == 1
+        ended_s = asyncio.get_running_loop().time()
+        assert first is not None
+        await limiter.end(mine, first)
+        assert await asyncio.wait_for(third, PATIENCE_S) is not None
+        assert (await limiter.use(mine)).granted == {"run": 3}
+        return asyncio.get_running_loop().time() - ended_s
+
+    assert asyncio.run(play()) >= 0.2
+
+
+def test_callers_are_served_in_order(tmp_path: Path) -> None:
+    async def play() -> list[int]:
+        limiter, mine = Limiter(str(tmp_path)), terms((1, 0.01))
+        served: list[int] = []
+
+        async def one(number: int) -> None:
+            permit = await limiter.acquire(mine, "run")
+            served.append(number)
+            assert permit is not None
+            await limiter.end(mine, permit)
+
+        await asyncio.wait_for(asyncio.gather(*map(one, range(8))), PATIENCE_S)
+        return served
+
+    assert asyncio.run(play()) == list(range(8))
+
+
+def test_a_paused_run_waits_while_others_go_on_and_a_stopped_one_gets_none(tmp_path: Path) -> None:
+    async def play() -> None:
+        limiter, mine = Limiter(str(tmp_path)), terms((1, 0.01))
+        held = await limiter.acquire(mine, "other")
+        waiting = asyncio.ensure_future(limiter.acquire(mine, "paused"))
+        behind = asyncio.ensure_future(limiter.acquire(mine, "other"))
+        await asyncio.sleep(0)
+        await limiter.pause("paused")
+        assert held is not None
+        await limiter.end(mine, held)
+        permit = await asyncio.wait_for(behind, PATIENCE_S)
+        assert not waiting.done()
+        assert permit is not None
+        await limiter.end(mine, permit)
+        await limiter.resume("paused")
+        assert await asyncio.wait_for(waiting, PATIENCE_S) is not None
+        last = asyncio.ensure_future(limiter.acquire(mine, "paused"))
+        await asyncio.sleep(0)
+        await limiter.stop("paused")
+        assert await asyncio.wait_for(last, PATIENCE_S) is None
+        assert await limiter.acquire(mine, "paused") is None
+
+    asyncio.run(play())
+
+
+def test_a_new_limiter_knows_what_the_one_before_has_spent(tmp_path: Path) -> None:
+    """A permit in flight when its limiter died is still counted by the next one."""
+
+    async def play() -> None:
+        mine = terms((2, 1000.0))
+        await Limiter(str(tmp_path)).acquire(mine, "run")
+        (window,) = (await Limiter(str(tmp_path)).use(mine)).windows
+        assert window.left == 1
+
+    asyncio.run(play())
+
+
+def test_where_runs_come_with_different_windows_all_of_them_hold(tmp_path: Path) -> None:
+    async def play() -> None:
+        limiter = Limiter(str(tmp_path))
+        wide, narrow = terms((100, 1000.0)), terms((1, 1000.0))
+        assert await limiter.acquire(wide, "wide") is not None
+        assert [w.left for w in (await limiter.use(narrow)).windows] == [99, 0]
+        assert [w.left for w in (await limiter.use(wide)).windows] == [99, 0]
+
+    asyncio.run(play())
