@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
+from actors.upstox.address import checked_url, is_loopback
 from actors.upstox.deadline import Deadline, Watchdog
 from actors.upstox.transport import open_session
-from cluster.web_address import checked_url, is_loopback
 
 _PIECE_BYTES = 256 * 2**10
 _HEADERS = {"User-Agent": "candlefleet", "Accept-Encoding": "identity"}

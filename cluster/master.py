@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 
 from actors.market.errors import UsageError
 from actors.market.sessions import ist_date
+from actors.upstox.address import checked_url
 from actors.upstox.limits import INSTRUMENTS_PATH
 from cluster.download import Trouble, download
 from cluster.segments import EXCHANGES
-from cluster.web_address import checked_url
 
 #: The columns of a master kept here; fields it has besides are left out.
 INSTRUMENTS = pa.schema(

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import http.client
 import importlib.metadata
-import ipaddress
 import json
 import math
-import re
 import threading
 import time
 import zlib
@@ -20,6 +18,7 @@ import urllib3
 from actors.market.chunk import Cause
 from actors.market.errors import UsageError
 from actors.market.timeframe import Timeframe
+from actors.upstox.address import checked_url, is_loopback
 from actors.upstox.deadline import Deadline, Watchdog
 from actors.upstox.fault import Fault, fault_of, retry_after_s, says_all
 from actors.upstox.limits import API_URL, CANDLES_PATH, INTRADAY_PATH
@@ -37,8 +36,6 @@ _MAX_ERROR_BYTES = 64 * 1024
 _MESSAGE_CHARS = 200
 _ROW_CHARS = 500
 
-#: Printable ASCII, without the backslash: those who read addresses disagree about it.
-_ADDRESS = re.compile(r"[!-\[\]-~]+")
 
 #: Whatever the libraries below may raise for what a network or a server does.
 _FOREIGN = (
@@ -84,7 +81,7 @@ class UpstoxClient:
         max_body_bytes: int = DEFAULT_MAX_BODY_BYTES,
         user_agent: str | None = None,
     ) -> None:
-        self._base_url, self._is_loopback = _check_url(base_url)
+        self._base_url = _checked(base_url)
         if not (math.isfinite(timeout_s) and timeout_s > 0):
             raise UsageError("must be a number of seconds above zero", "provider.timeout_s")
         self._token = token or TokenSource()
@@ -209,7 +206,8 @@ class UpstoxClient:
     def _session(self) -> requests.Session:
         session: requests.Session | None = getattr(self._own, "session", None)
         if session is None:
-            session = open_session(self._base_url, self._headers, proxied=not self._is_loopback)
+            host = urlsplit(self._base_url).hostname or ""
+            session = open_session(self._base_url, self._headers, proxied=not is_loopback(host))
             self._own.session = session
         return session
 
@@ -226,30 +224,11 @@ def _path(instrument_key: str, timeframe: Timeframe) -> str:
     return f"{key}/{timeframe.unit}s/{timeframe.interval}"
 
 
-def _check_url(base_url: str) -> tuple[str, bool]:
-    """Take the slash off its end, and tell whether it leads to this machine."""
-    where = "provider.base_url"
+def _checked(base_url: str) -> str:
     try:
-        parts = urlsplit(base_url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise UsageError("is no URL", where) from None
-    odd = _ADDRESS.fullmatch(base_url) is None
-    if odd or parts.scheme not in {"http", "https"} or not host:
-        raise UsageError(f"must look like {API_URL}", where)
-    if parts.username is not None or parts.query or parts.fragment:
-        raise UsageError("must have no password, query or fragment", where)
-    is_loopback = _is_loopback(host)
-    if parts.scheme == "http" and not is_loopback:
-        raise UsageError("must be https: over http anybody on the way could read the token", where)
-    return base_url.rstrip("/"), is_loopback
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        return checked_url(base_url)
+    except ValueError as error:
+        raise UsageError(str(error), "provider.base_url") from None
 
 
 def _own_name() -> str:

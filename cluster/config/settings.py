@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from actors.market.window import NS_PER_S, Window
+from actors.upstox.address import checked_url
 from cluster.config.section import ConfigPath, Section
-from cluster.web_address import checked_url
 
 Url = Annotated[str, AfterValidator(checked_url)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from actors.market.errors import UsageError
+from actors.upstox.address import checked_url
 from cluster.master import INSTRUMENTS, Bounds, Master, load_master, load_masters
-from cluster.web_address import checked_url
 
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # 09:30 in India
 NEXT_DAY = NOW + timedelta(days=1)
