@@ -24,15 +24,15 @@ from actors.writer.batch import layers
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 
-KEYS = ["NSE_EQ|INE001A01001", "NSE_INDEX|Nifty 50", "NSE_EQ|O'Neil \"&\" Söhne -- ') OR TRUE"]
-TIMEFRAMES = ["1day", "5minute", "1week", "1month"]
+KEYS = ["NSE_INDEX|Nifty 50", "NSE_EQ|O'Neil \"&\" Söhne -- ') OR TRUE"]
+TIMEFRAMES = ["1day", "1day", "5minute", "1week", "1month"]
 DAWN = date(2023, 12, 18)  # so that spans cross months and a year
 
 
 @st.composite
 def orders(draw):
     """What a delivery shall be: instrument, timeframe, days, outcome, price, days left out."""
-    first = DAWN + timedelta(days=draw(st.integers(0, 40)))
+    first = DAWN + timedelta(days=draw(st.integers(0, 24)))
     last = first + timedelta(days=draw(st.integers(0, 20)))
     outcome = draw(st.sampled_from(["stored", "stored", "stored", "empty", "failed"]))
     thinned = draw(st.sampled_from([1, 1, 2, 3]))
@@ -60,7 +60,11 @@ class StoreOfDicts(RuleBasedStateMachine):
         self.seen = 0  # versions checked so far
         self.count = 0
 
-    @rule(batch=st.lists(orders(), min_size=1, max_size=6))
+    @rule(batches=st.lists(st.lists(orders(), min_size=2, max_size=6), min_size=1, max_size=4))
+    def commit_some(self, batches):
+        for batch in batches:
+            self.commit(batch)
+
     def commit(self, batch):
         """A batch ends as if its deliveries had been taken one after another."""
         deliveries = [self._delivery(*order) for order in batch]
@@ -169,7 +173,7 @@ def test_every_version_holds_each_candle_once_and_the_last_one_all(kit):
     """Any mix of appends, replacements, empty answers, failures, crashes and merges."""
     machine = type("Machine", (StoreOfDicts,), {"kit": kit})
     quick = settings(
-        max_examples=15,
+        max_examples=8,
         stateful_step_count=10,
         deadline=None,
         suppress_health_check=list(HealthCheck),
@@ -179,15 +183,29 @@ def test_every_version_holds_each_candle_once_and_the_last_one_all(kit):
 
 def test_an_empty_answer_removes_nothing(kit, uri):
     """Where candles stand it is recorded as a failure; where none do, as empty."""
-    january = kit.chunk(KEYS[1], date(2024, 1, 1), date(2024, 1, 31))
+    january = kit.chunk(KEYS[0], date(2024, 1, 1), date(2024, 1, 31))
     days = [date(2024, 1, 2), date(2024, 1, 3)]
     writer = StoreWriter(uri)
     writer.commit([kit.stored(january, days=days)])
-    within = kit.chunk(KEYS[1], date(2024, 1, 3), date(2024, 1, 9))
-    beside = kit.chunk(KEYS[1], date(2024, 1, 4), date(2024, 1, 9))
+    within = kit.chunk(KEYS[0], date(2024, 1, 3), date(2024, 1, 9))
+    beside = kit.chunk(KEYS[0], date(2024, 1, 4), date(2024, 1, 9))
     vanished, empty = writer.commit([kit.empty(within), kit.empty(beside)]).receipts
     assert (vanished.status, vanished.cause) == (Status.FAILED, Cause.VANISHED)
     assert "1 candles stand" in str(vanished.error)
     assert empty.status is Status.EMPTY
     assert len(kit.rows(uri)) == 2
     assert Store(uri).dead_letters()["chunk_id"].to_pylist() == [within.id]
+
+
+def test_a_week_under_way_on_the_first_day_is_replaced_too(kit, uri):
+    """Its bar is labelled Monday, before the span that was asked for."""
+    monday, wednesday = date(2024, 1, 8), date(2024, 1, 10)
+    writer = StoreWriter(uri)
+    writer.commit(
+        [kit.stored(kit.chunk(KEYS[0], date(2024, 1, 1), date(2024, 1, 14), "1week"), 1.0)]
+    )
+    late = kit.chunk(KEYS[0], wednesday, date(2024, 1, 21), "1week")
+    writer.commit([kit.stored(late, 2.0, days=[monday, date(2024, 1, 15)])])
+    assert [row[3] for row in sorted(kit.rows(uri))] == [1.0, 2.0, 2.0]
+    writer.commit([kit.stored(late, 3.0, days=[date(2024, 1, 15)])])
+    assert [row[3] for row in sorted(kit.rows(uri))] == [1.0, 2.0, 3.0]
