@@ -7,38 +7,42 @@ from typing import TYPE_CHECKING
 from cluster.bundled import bundled
 from cluster.config import Overrides, load
 from cluster.exit import Exit
+from cluster.scan import scan
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 SYNTHETIC = (
-    "The demo's exchange is a look-alike on this machine: the symbols are NIFTY 50's, "
-    "the limits are the provider's own, the candles are SYNTHETIC."
+    "The exchange of this demo is a look-alike on this machine. The symbols are NIFTY 50's and the "
+    "limits the provider's own; the candles are SYNTHETIC."
 )
 
 #: Shown and then run, so that it cannot go stale.
 READING = """\
 from deltalake import DeltaTable
-candles = DeltaTable("{store}/candles").to_pandas(filters=[("timeframe", "=", "1day")])
-print(candles.groupby("symbol")["close"].agg(["count", "min", "max", "last"]).head())"""
+days = DeltaTable("{store}/candles").to_pandas(filters=[("timeframe", "=", "1day")])
+print(days.sort_values("ts").groupby("symbol")["close"].agg(["count", "min", "max", "last"]).head())"""
 
 
 def demonstrate(console: Console, store: str | None) -> Exit:
     """Run `configs/demo.yaml`, then read its table with three lines of pandas, run as printed."""
-    from cluster.scan import scan
 
-    console.print(SYNTHETIC, style="bold", highlight=False, soft_wrap=True)
+    def say(text: str, style: str = "") -> None:
+        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+    say(SYNTHETIC, "bold")
     config = load(bundled("demo.yaml"), Overrides(store=store))
     finished = scan(config, console)
     for line in finished.lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if finished.exit is Exit.DONE:
-        lines = READING.format(store=config.store)
-        console.print("\nThree lines read it with pandas:\n", style="bold")
-        console.print(lines, highlight=False, markup=False)
-        console.print()
-        exec(compile(lines, "demo", "exec"), {})  # noqa: S102  # our own three lines, as shown
-        console.print(
-            f"\nThe same command again sends no request. {SYNTHETIC.split('.', maxsplit=1)[0]}."
-        )
+        say(line)
+    if finished.exit is not Exit.DONE:
+        return finished.exit
+    lines = READING.format(store=config.store)
+    say("\nThree lines read the table:\n", "bold")
+    say(f"{lines}\n")
+    exec(compile(lines, "demo", "exec"), {})  # noqa: S102  # our own three lines, as shown
+    say(
+        "\nAll of it is synthetic. Run it again, and it finds nothing missing and sends nothing.",
+        "bold",
+    )
     return finished.exit

@@ -24,23 +24,31 @@ Show = Callable[[Standing], None]
 def progress_display(console: Console) -> Iterator[Show]:
     """Yields a function to call with every new standing, as often as one likes."""
     if not console.is_terminal:
-        yield _lines(console)
+        lines = _Lines(console)
+        yield lines.show
+        lines.finish()
         return
     with Live(console=console, refresh_per_second=REFRESH_PER_S, transient=True) as live:
         yield lambda standing: live.update(panel(standing))
 
 
-def _lines(console: Console) -> Show:
-    printed_s = float("-inf")
+class _Lines:
+    """A line every few seconds, and the last word in any case."""
 
-    def show(standing: Standing) -> None:
-        nonlocal printed_s
-        now_s = time.monotonic()
-        if now_s - printed_s >= LINE_EVERY_S:
-            printed_s = now_s
-            console.print(line(standing), highlight=False, soft_wrap=True)
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._printed_s = float("-inf")
+        self._unsaid: Standing | None = None
 
-    return show
+    def show(self, standing: Standing) -> None:
+        self._unsaid = standing
+        if time.monotonic() - self._printed_s >= LINE_EVERY_S:
+            self.finish()
+
+    def finish(self) -> None:
+        if self._unsaid is not None:
+            self._console.print(line(self._unsaid), highlight=False, soft_wrap=True)
+            self._printed_s, self._unsaid = time.monotonic(), None
 
 
 def line(standing: Standing) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -46,13 +47,14 @@ def test_a_line_and_the_panel_say_the_same(fact: str) -> None:
     assert fact in line(STANDING)
 
 
-def test_without_a_terminal_progress_is_plain_lines_and_few() -> None:
-    """Ten looks within the same moment print one line, without escape codes."""
+def test_without_a_terminal_progress_is_plain_lines_few_and_the_last_word() -> None:
+    """Ten looks within a moment are two lines: the first and the last; without escape codes."""
     out = io.StringIO()
     with progress_display(Console(file=out, width=200)) as show:
-        for _ in range(10):
-            show(STANDING)
-    assert out.getvalue() == line(STANDING) + "\n"
+        for done in range(10):
+            show(replace(STANDING, done=done))
+    expected = [line(replace(STANDING, done=done)) for done in (0, 9)]
+    assert out.getvalue().splitlines() == expected
 
 
 @pytest.mark.parametrize(
