@@ -8,6 +8,8 @@ from types import FrameType
 
 from cluster.exit import Exit
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 class Interrupt:
     """Whether the user, or the system, has asked us to stop."""
@@ -18,23 +20,25 @@ class Interrupt:
     def __bool__(self) -> bool:
         return self.signal is not None
 
+    def arm(self) -> None:
+        """Take over the signals; once more after `ray.init`, which takes over SIGTERM itself."""
+        for number in _SIGNALS:
+            signal.signal(number, self._heed)
+
+    def _heed(self, number: int, _frame: FrameType | None) -> None:
+        if self:
+            os._exit(Exit.INTERRUPTED)  # Ray's processes notice and follow
+        self.signal = signal.Signals(number).name
+
 
 @contextmanager
 def interruptible() -> Iterator[Interrupt]:
-    """Within, the first SIGINT or SIGTERM only sets the flag; the second ends the process at once.
-
-    To be entered after `ray.init`, which installs a handler of its own.
-    """
+    """Within, the first SIGINT or SIGTERM only sets the flag; the second ends the process at once."""
+    before = [(number, signal.getsignal(number)) for number in _SIGNALS]
     interrupt = Interrupt()
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        if interrupt:
-            os._exit(Exit.INTERRUPTED)  # Ray's processes notice and follow
-        interrupt.signal = signal.Signals(number).name
-
-    before = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
+    interrupt.arm()
     try:
         yield interrupt
     finally:
-        for number, handler in before.items():
+        for number, handler in before:
             signal.signal(number, handler)

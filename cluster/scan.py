@@ -120,7 +120,8 @@ def _work(prepared: Prepared, run_id: str, console: Console, address: str | None
 
     terms = _terms(prepared)
     fleet = prepared.config.fleet
-    with ray_session(address) as where, interruptible() as interrupt:
+    with interruptible() as interrupt, ray_session(address) as where:
+        interrupt.arm()
         console.print(f"Fetching {len(prepared.plan.chunks):,} chunks on {where}.", highlight=False)
         with (
             hire(_crew_settings(prepared, run_id, terms)) as crew,
