@@ -71,18 +71,8 @@ def failed(chunk: Chunk, reply: Refused, attempt: int, run_id: str, now: datetim
 
 def poisoned(chunk: Chunk, crashes: int, run_id: str, now: datetime) -> Delivery:
     """A dead letter for a chunk that keeps taking its fetcher down."""
-    return Delivery(
-        Receipt(
-            chunk=chunk,
-            status=Status.FAILED,
-            run_id=run_id,
-            fetched_at=now,
-            final=False,
-            attempts=crashes,
-            cause=Cause.POISON,
-            error=f"{crashes} fetchers died while fetching it",
-        )
-    )
+    reply = Refused(cause=Cause.POISON, message=f"{crashes} fetchers died while fetching it")
+    return failed(chunk, reply, crashes, run_id, now)
 
 
 def _put_aside(receipt: Receipt, bad: Sequence[tuple[str, str]]) -> pa.Table:
