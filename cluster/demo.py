@@ -19,8 +19,8 @@ SYNTHETIC = (
 
 #: Shown and then run, so that it cannot go stale.
 READING = """\
-from deltalake import DeltaTable
-days = DeltaTable("{store}/candles").to_pandas(filters=[("timeframe", "=", "1day")])
+import deltalake, pyarrow
+days = pyarrow.table(deltalake.DeltaTable("{store}/candles").scan(predicate="timeframe = '1day'")).to_pandas()
 print(days.sort_values("ts").groupby("symbol")["close"].agg(["count", "min", "max", "last"]).head())"""
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 
 from actors.fetcher.outcome import Halted
 from actors.market.chunk import Receipt, Status
+from actors.market.errors import CandlefleetError, UsageError
 from cluster.display import duration
 from cluster.exit import Exit
 from cluster.standing import Totals
@@ -65,13 +66,20 @@ def summarise(
 
 
 def exit_code(
-    summary: Summary, *, halted: Halted | None, interrupted: bool, unforgiven: int
+    summary: Summary,
+    *,
+    halted: Halted | None,
+    interrupted: bool,
+    broken: CandlefleetError | None,
+    unforgiven: int,
 ) -> Exit:
     if halted is not None:
         return Exit.REFUSED
-    if interrupted:
+    if isinstance(broken, UsageError):
+        return Exit.USAGE
+    if interrupted and broken is None:
         return Exit.INTERRUPTED
-    if summary.failed or summary.pending or unforgiven:
+    if broken or summary.failed or summary.pending or unforgiven:
         return Exit.INCOMPLETE
     return Exit.DONE
 

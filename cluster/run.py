@@ -13,28 +13,26 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from actors.fetcher.outcome import Delivered, Halted, Outcome, TooLong, TryAgain
+from actors.fetcher.outcome import Delivered, Halted, Outcome, TooLong, TryAgain, Unsent
 from actors.fetcher.receipt import poisoned
 from actors.limiter.actor import BudgetUse
-from actors.limiter.simulate import seconds_at_least
 from actors.limiter.terms import Terms
 from actors.market.chunk import Chunk, Receipt, Status
 from actors.market.errors import CandlefleetError, StoreError, UsageError
 from actors.market.memory import sample
-from actors.monitor.actor import Snapshot
-from actors.monitor.progress import Progress
 from actors.writer.store import Commit
 from cluster.crew import Crew
 from cluster.dispatch import Dispatch, Send
 from cluster.interrupt import Interrupt
-from cluster.standing import Standing, Totals, WindowLeft
+from cluster.outlook import Outlook
+from cluster.standing import Standing, Totals
 
 log = logging.getLogger(__name__)
 
 TURN_S = 0.25  # the loop turns at least this often
 LOOK_EVERY_S = 0.5  # how often monitor and limiter are asked how things stand
 COMMIT_WAIT_S = 2.0  # one call to the writer waits so long for a batch to be due
-PREDICT_EVERY_S = 5.0  # playing 30,000 requests through the rule takes most of a second
+PAUSE_AT_MOST_S = 60.0  # without memory coming down
 WRITER_PAUSE_S = 0.5  # between calls to a writer that is restarting
 ANSWER_WITHIN_S = 30.0  # for small questions to an actor
 DRAIN_WITHIN_S = (
@@ -61,7 +59,6 @@ class Run:
         self._dispatch = dispatch
         self._assignment = assignment
         self._interrupt = interrupt
-        self._began_s = time.monotonic()
         #: Every call under way, and who takes its answer.
         self._calls: dict[Any, Callable[[Any], None]] = {}
         self._committing = False
@@ -69,11 +66,10 @@ class Run:
         self._looking = 0
         self._look_again_s = 0.0
         self._give_up_s: float | None = None  # set once the run is asked to stop
+        self._trouble: CandlefleetError | None = None  # of our own making; what was fetched is kept
         self._hurried = False
-        self._snapshot: Snapshot | None = None
-        self._use: BudgetUse | None = None
-        self._eta_at_s: float | None = None
-        self._predict_again_s = 0.0
+        self._outlook = Outlook(time.monotonic())
+        self._paused_s: float | None = None  # since when the fleet has paused
         self.totals = Totals()
 
     @property
@@ -91,7 +87,8 @@ class Run:
     def work(self) -> None:
         """Until every chunk has its receipt, or the run was stopped and what was fetched is kept.
 
-        Raises StoreError when the store cannot take what was fetched.
+        Raises StoreError when the store cannot take what was fetched, UsageError when the budget's
+        ledger or the memory limit does not let the run go on.
         """
         while not self._over():
             self._heed_stop()
@@ -101,6 +98,8 @@ class Run:
             for ref in self._answered():
                 self._calls.pop(ref)(ref)
         self._show()
+        if self._trouble is not None:
+            raise self._trouble
 
     def requests(self) -> int:
         """Permits this run was granted: requests sent, or about to be when their fetcher died."""
@@ -109,7 +108,8 @@ class Run:
                 self._crew.limiter.use.remote(self._assignment.terms), timeout=ANSWER_WITHIN_S
             )
         except (RayActorError, GetTimeoutError):
-            return self._snapshot.progress.requests if self._snapshot else 0
+            snapshot = self._outlook.snapshot
+            return snapshot.progress.requests if snapshot else 0
         return use.granted.get(self._assignment.run_id, 0)
 
     # What goes out
@@ -149,7 +149,8 @@ class Run:
             self._miss(order.fetcher)
             self._lose(order.chunk)
         except UsageError as error:  # the budget's ledger cannot be used
-            raise plain(error) from None
+            self._trouble = plain(error)
+            self._dispatch.settle(order.chunk, Unsent(str(error)), time.monotonic())
         except RayTaskError:
             log.exception("fetch.broke", extra={"chunk": order.chunk.id})
             self._lose(order.chunk)
@@ -223,23 +224,32 @@ class Run:
 
     def _take_snapshot(self, ref: Any) -> None:
         self._looking -= 1
-        before = self._snapshot.pause if self._snapshot else None
         try:
-            self._snapshot = ray.get(ref)
+            self._outlook.snapshot = ray.get(ref)
         except RayActorError:
-            return  # restarting: the old picture stands, counters begin anew
-        pause = self._snapshot.pause if self._snapshot else None
-        if pause and not before:
-            log.warning("fleet.paused", extra={"reason": pause})
-            self._crew.limiter.pause.remote(self._assignment.run_id)
-        elif before and not pause:
+            return  # restarting: the old picture stands, its counters begin anew
+        pause, now_s = self._outlook.pause, time.monotonic()
+        if pause:
+            self._pause(pause, now_s)
+        elif self._paused_s is not None:
             log.warning("fleet.resumed")
+            self._paused_s = None
             self._crew.limiter.resume.remote(self._assignment.run_id)
+
+    def _pause(self, reason: str, now_s: float) -> None:
+        # Told anew at every look: a limiter that was restarted has forgotten it.
+        self._crew.limiter.pause.remote(self._assignment.run_id)
+        if self._paused_s is None:
+            log.warning("fleet.paused", extra={"reason": reason})
+            self._paused_s = now_s
+        elif now_s - self._paused_s > PAUSE_AT_MOST_S:
+            # Nothing is under way any more that could free memory: it would pause for ever.
+            self._trouble = UsageError(f"memory does not come down: {reason}", "memory.limit_mb")
 
     def _take_use(self, ref: Any) -> None:
         self._looking -= 1
         try:
-            self._use = ray.get(ref)
+            self._outlook.use = ray.get(ref)
         except RayActorError:
             return
         self._show()
@@ -247,11 +257,17 @@ class Run:
     # Stopping
 
     def _heed_stop(self) -> None:
-        if self._give_up_s is None and (self._interrupt or self.halted):
-            log.warning("run.stopping", extra={"signal": self._interrupt.signal})
+        reason = self._reason_to_stop()
+        if self._give_up_s is None and reason is not None:
+            log.warning("run.stopping", extra={"reason": reason})
             self._dispatch.stop()
             self._crew.limiter.stop.remote(self._assignment.run_id)
             self._give_up_s = time.monotonic() + DRAIN_WITHIN_S
+
+    def _reason_to_stop(self) -> str | None:
+        if self.halted is not None:
+            return self.halted.reason
+        return self._interrupt.signal if self._trouble is None else str(self._trouble)
 
     def _over(self) -> bool:
         if self._give_up_s is not None and time.monotonic() > self._give_up_s:
@@ -260,41 +276,15 @@ class Run:
         return self._dispatch.idle and not self._dispatch.uncommitted
 
     def _show(self) -> None:
-        self._assignment.show(
-            Standing(
-                planned=self._dispatch.planned,
-                done=self._dispatch.done,
-                in_flight=self._dispatch.in_flight,
-                uncommitted=self._dispatch.uncommitted,
-                failed=self.totals.statuses[Status.FAILED],
-                rows=self.totals.rows,
-                elapsed_s=time.monotonic() - self._began_s,
-                eta_s=self._eta_s(),
-                progress=self._snapshot.progress if self._snapshot else Progress(),
-                windows=tuple(
-                    WindowLeft(w.window.limit, w.window.span_s, w.left)
-                    for w in (self._use.windows if self._use else ())
-                ),
-                hosts=self._snapshot.hosts if self._snapshot else (),
-                notice=self._notice(),
-            )
-        )
-
-    def _eta_s(self) -> float | None:
-        """What the budget makes of the rest. Played through now and then, counted down between."""
         now_s = time.monotonic()
-        if self._use is not None and now_s >= self._predict_again_s:
-            self._predict_again_s = now_s + PREDICT_EVERY_S
-            unsent = self._dispatch.pending - self._dispatch.in_flight - self._dispatch.uncommitted
-            windows = tuple(w.window for w in self._use.windows)
-            self._eta_at_s = now_s + seconds_at_least(unsent, windows, self._use.overs_ns)
-        return None if self._eta_at_s is None else max(0.0, self._eta_at_s - now_s)
+        self._assignment.show(
+            self._outlook.standing(self._dispatch, self.totals, self._notice(), now_s)
+        )
 
     def _notice(self) -> str | None:
         if self._give_up_s is not None:
-            return f"stopping: {self.halted.reason if self.halted else self._interrupt.signal}"
-        pause = self._snapshot.pause if self._snapshot else None
-        return f"paused: {pause}" if pause else None
+            return f"stopping: {self._reason_to_stop()}"
+        return f"paused: {self._outlook.pause}" if self._outlook.pause else None
 
 
 def plain(error: CandlefleetError) -> CandlefleetError:

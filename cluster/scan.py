@@ -7,7 +7,7 @@ import logging
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from actors.fetcher.verdict import RetryRules
 from actors.limiter.terms import Terms
+from actors.market.errors import CandlefleetError
 from actors.market.sessions import IST
 from actors.writer.buffer import BufferRules
 from actors.writer.folder import Folder
@@ -63,6 +64,7 @@ class Worked:
     requests: int = 0
     halted: Halted | None = None
     interrupted: bool = False
+    broken: CandlefleetError | None = None  # what ended the run early: store, ledger, memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +132,25 @@ def _work(prepared: Prepared, run_id: str, console: Console, address: str | None
             hands = fleet.threads + SPARE_HANDS
             dispatch = Dispatch(prepared.plan.chunks, dict.fromkeys(crew.fetchers, hands))
             run = Run(crew, dispatch, Assignment(run_id, terms, show), interrupt)
-            run.work()
+            broken = _broken_by(run.work)
             return Worked(
                 totals=run.totals,
                 planned=run.planned,
                 requests=run.requests(),
                 halted=run.halted,
                 interrupted=bool(interrupt),
+                broken=broken,
             )
+
+
+def _broken_by(work: Callable[[], None]) -> CandlefleetError | None:
+    """What ended the work early. A value, so that what was stored until then is still told."""
+    try:
+        work()
+    except CandlefleetError as error:
+        log.error("run.broken", extra={"error": str(error)})  # noqa: TRY400  # it says all in words
+        return error
+    return None
 
 
 def _terms(prepared: Prepared) -> Terms:
@@ -190,10 +203,14 @@ def _finished(prepared: Prepared, run_id: str, worked: Worked, seconds: float) -
         summary,
         halted=worked.halted,
         interrupted=worked.interrupted,
+        broken=worked.broken,
         unforgiven=prepared.wants.unforgiven,
     )
     told = [f"  unresolved: {name}" for name in unresolved]
-    return Finished(summary, code, told + lines(summary, worked.totals.failures, worked.halted))
+    told += lines(summary, worked.totals.failures, worked.halted)
+    if worked.broken is not None:
+        told.append(f"candlefleet: {worked.broken}")
+    return Finished(summary, code, told)
 
 
 def _manifest(prepared: Prepared, run_id: str, began: datetime) -> dict[str, Any]:

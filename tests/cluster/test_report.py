@@ -6,6 +6,7 @@ import pytest
 
 from actors.fetcher.outcome import Halted
 from actors.market.chunk import Cause, Chunk, Receipt, Status
+from actors.market.errors import CandlefleetError, StoreError, UsageError
 from actors.market.timeframe import Timeframe
 from cluster.exit import Exit
 from cluster.report import Summary, exit_code, lines, summarise
@@ -70,7 +71,9 @@ HALT = Halted("the token has expired", 401, "UDAPI100050")
 def test_the_exit_code_says_whether_all_is_well(
     got: Summary, halted: Halted | None, interrupted: bool, unforgiven: int, expected: Exit
 ) -> None:
-    code = exit_code(got, halted=halted, interrupted=interrupted, unforgiven=unforgiven)
+    code = exit_code(
+        got, halted=halted, interrupted=interrupted, broken=None, unforgiven=unforgiven
+    )
     assert code is expected
 
 
@@ -87,3 +90,15 @@ def test_dead_letters_are_named_up_to_a_number_and_counted_beyond() -> None:
 def test_a_refusal_is_told_with_its_reason_and_code() -> None:
     said = "\n".join(lines(summary(planned=1), [], HALT))
     assert "the token has expired (UDAPI100050)" in said
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [(StoreError("disk full", "/data"), Exit.INCOMPLETE), (UsageError("no"), Exit.USAGE)],
+)
+def test_what_broke_a_run_is_told_by_its_exit_code(
+    broken: CandlefleetError, expected: Exit
+) -> None:
+    got = summary(planned=0)
+    code = exit_code(got, halted=None, interrupted=False, broken=broken, unforgiven=0)
+    assert code is expected

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from actors.limiter.simulate import seconds_at_least
+from actors.market.chunk import Status
+from actors.monitor.progress import Progress
+from cluster.standing import Standing, Totals, WindowLeft
+
+if TYPE_CHECKING:
+    from actors.limiter.actor import BudgetUse
+    from actors.monitor.actor import Snapshot
+    from cluster.dispatch import Dispatch
+
+PREDICT_EVERY_S = 5.0  # playing 300,000 requests through the rule takes a second
+
+
+class Outlook:
+    """Puts together what monitor, limiter and dispatch say, and predicts the end from it."""
+
+    def __init__(self, began_s: float) -> None:
+        self._began_s = began_s
+        self._eta_at_s: float | None = None
+        self._predict_again_s = began_s
+        self.snapshot: Snapshot | None = None
+        self.use: BudgetUse | None = None
+
+    @property
+    def pause(self) -> str | None:
+        """Why the fleet should pause; None: go on."""
+        return self.snapshot.pause if self.snapshot else None
+
+    def standing(
+        self, dispatch: Dispatch, totals: Totals, notice: str | None, now_s: float
+    ) -> Standing:
+        windows = self.use.windows if self.use else ()
+        return Standing(
+            planned=dispatch.planned,
+            done=dispatch.done,
+            in_flight=dispatch.in_flight,
+            uncommitted=dispatch.uncommitted,
+            failed=totals.statuses[Status.FAILED],
+            rows=totals.rows,
+            elapsed_s=now_s - self._began_s,
+            eta_s=self._eta_s(dispatch, now_s),
+            progress=self.snapshot.progress if self.snapshot else Progress(),
+            windows=tuple(WindowLeft(w.window.limit, w.window.span_s, w.left) for w in windows),
+            hosts=self.snapshot.hosts if self.snapshot else (),
+            notice=notice,
+        )
+
+    def _eta_s(self, dispatch: Dispatch, now_s: float) -> float | None:
+        """What the budget makes of the rest. Played through now and then, counted down between."""
+        if self.use is not None and now_s >= self._predict_again_s:
+            self._predict_again_s = now_s + PREDICT_EVERY_S
+            unsent = dispatch.pending - dispatch.in_flight - dispatch.uncommitted
+            windows = tuple(w.window for w in self.use.windows)
+            self._eta_at_s = now_s + seconds_at_least(unsent, windows, self.use.overs_ns)
+        return None if self._eta_at_s is None else max(0.0, self._eta_at_s - now_s)
