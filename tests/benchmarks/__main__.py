@@ -1,0 +1,51 @@
+"""Measurements, not tests: `python -m tests.benchmarks [part ...]`, all parts by default."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+
+from tests.benchmarks import budget_bound, fetch, startup
+from tests.benchmarks.meter import Failed
+
+#: What is measured, by name. Each prints what it found; the number is of rounds.
+PARTS: dict[str, Callable[[int], None]] = {
+    "fetch": fetch.run,
+    "startup": startup.run,
+    "budget_bound": budget_bound.run,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="part", help=", ".join(PARTS))
+    parser.add_argument("--list", action="store_true", help="name the parts and end")
+    parser.add_argument("--rounds", type=int, default=3, help="medians are of so many; default 3")
+    asked = parser.parse_args()
+    unknown = [name for name in asked.parts if name not in PARTS]
+    if unknown or asked.rounds < 1:
+        parser.error(f"no part {unknown[0]}; see --list" if unknown else "at least one round")
+    if asked.list:
+        print(*PARTS, sep="\n")
+        return
+    print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs; {_load()}")
+    for name in asked.parts or PARTS:
+        began_s = time.monotonic()
+        try:
+            PARTS[name](asked.rounds)
+        except Failed as failure:
+            sys.exit(f"{name}: {failure}")
+        print(f"{name} took {time.monotonic() - began_s:.0f} s; {_load()}\n", flush=True)
+
+
+def _load() -> str:
+    """Others at work on the machine make every figure doubtful: say so."""
+    return f"load average {os.getloadavg()[0]:.1f}"
+
+
+if __name__ == "__main__":
+    main()
