@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.exceptions import GetTimeoutError, RayActorError
 
 from actors.fetcher.actor import Fetcher, FetcherSettings, Neighbours
 from actors.limiter.actor import Limiter
+from actors.market.errors import CandlefleetError
 from actors.monitor.actor import Monitor
 from actors.writer.actor import Writer
 from actors.writer.buffer import BufferRules
@@ -50,33 +53,53 @@ class CrewSettings:
 @contextmanager
 def hire(settings: CrewSettings) -> Iterator[Crew]:
     """All actors of a run, up and answering. They are let go at the end; the limiter stays for others."""
-    run_id = settings.run_id
-    names = Neighbours("limiter", f"writer-{run_id}", f"monitor-{run_id}")
-    limiter = _actor(Limiter, name=names.limiter, lifetime="detached", get_if_exists=True).remote(
-        settings.state_dir
-    )
-    keepers = settings.fetchers * settings.threads
-    writer = _actor(
-        Writer, name=names.writer, concurrency_groups={"keep": keepers, "commit": 1, "health": 2}
-    ).remote(settings.store_uri, run_id, settings.buffer)
-    monitor = _actor(Monitor, name=names.monitor).remote(settings.memory_limit_bytes)
-    fetchers = {
-        name: _actor(
-            Fetcher,
-            name=f"{name}-{run_id}",
-            scheduling_strategy="SPREAD",
-            concurrency_groups={"fetch": settings.threads, "health": 2},
-        ).remote(name, settings.fetcher, names)
-        for name in (f"fetcher-{i}" for i in range(1, settings.fetchers + 1))
-    }
-    crew = Crew(limiter, writer, monitor, fetchers)
+    crew = _engage(settings)
     try:
-        ray.get([actor.memory.remote() for actor in crew.everyone()], timeout=START_WITHIN_S)
-        ray.get(monitor.watch.remote([limiter, writer, *fetchers.values()]), timeout=START_WITHIN_S)
+        _await(crew)
         yield crew
     finally:
-        for actor in [*fetchers.values(), writer, monitor]:
+        for actor in [*crew.fetchers.values(), crew.writer, crew.monitor]:
             ray.kill(actor, no_restart=True)
+
+
+def _await(crew: Crew) -> None:
+    try:
+        ray.get([actor.memory.remote() for actor in crew.everyone()], timeout=START_WITHIN_S)
+    except GetTimeoutError:
+        raise CandlefleetError(f"the actors were not up in {START_WITHIN_S:g} s") from None
+    except RayActorError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CandlefleetError(f"an actor did not start: {reason}") from error
+
+
+def _engage(settings: CrewSettings) -> Crew:
+    run_id = settings.run_id
+    # One ledger, one limiter: all runs on the cluster that keep their state in one folder share it.
+    ledger = hashlib.blake2b(settings.state_dir.encode(), digest_size=4).hexdigest()
+    names = Neighbours(f"limiter-{ledger}", f"writer-{run_id}", f"monitor-{run_id}")
+    fetchers = [f"fetcher-{i}" for i in range(1, settings.fetchers + 1)]
+    watched = (names.limiter, names.writer, *(f"{name}-{run_id}" for name in fetchers))
+    keepers = settings.fetchers * settings.threads
+    return Crew(
+        limiter=_actor(Limiter, name=names.limiter, lifetime="detached", get_if_exists=True).remote(
+            settings.state_dir
+        ),
+        writer=_actor(
+            Writer,
+            name=names.writer,
+            concurrency_groups={"keep": keepers, "commit": 1, "health": 2},
+        ).remote(settings.store_uri, run_id, settings.buffer),
+        monitor=_actor(Monitor, name=names.monitor).remote(settings.memory_limit_bytes, watched),
+        fetchers={
+            name: _actor(
+                Fetcher,
+                name=f"{name}-{run_id}",
+                scheduling_strategy="SPREAD",
+                concurrency_groups={"fetch": settings.threads, "health": 2},
+            ).remote(name, settings.fetcher, names)
+            for name in fetchers
+        },
+    )
 
 
 def _actor(room: type, *, concurrency_groups: dict[str, int] | None = None, **options: Any) -> Any:

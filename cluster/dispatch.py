@@ -4,7 +4,7 @@ A chunk is always in exactly one place:
 
     queued -> sent -> delivered -> done
       ^        |         |
-      |        v         |  (the writer died before it committed)
+      |        v         |  (its writer died before it committed)
       +---- waiting      |
       +------------------+
 """
@@ -12,7 +12,7 @@ A chunk is always in exactly one place:
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -27,6 +27,9 @@ from actors.fetcher.outcome import (
 )
 from actors.market.chunk import Chunk
 
+#: Nothing was sent because a neighbour is away: asked again after so long, not at once.
+UNSENT_PAUSE_S = 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class Send:
@@ -35,35 +38,42 @@ class Send:
     fetcher: str
     chunk: Chunk
     attempt: int
+    crashes: int = 0
+    is_poison: bool = False  # not to be fetched any more: to be written off as a dead letter
 
 
 @dataclass(slots=True)
 class _Errand:
     chunk: Chunk
     attempts: int = 0  # requests known to have been sent
-    crashes: int = 0  # fetchers that died with it in hand
+    crashes: int = 0  # times its fetcher broke with it in hand
+    writer: str = ""  # the incarnation of the writer that holds it
 
 
 class Dispatch:
-    """Moves the chunks of a plan to their receipts through fetchers that may fail or vanish."""
+    """Moves the chunks of a plan to their receipts through fetchers and writers that may vanish."""
 
     def __init__(
         self, chunks: Iterable[Chunk], lanes: Mapping[str, int], poison_after: int = 3
     ) -> None:
         """`lanes`: how many chunks each fetcher may hold at once."""
         self._queued = deque(_Errand(chunk) for chunk in chunks)
+        self._suspects: deque[_Errand] = deque()  # were in hand when a fetcher broke
         self._waiting: list[tuple[float, int, _Errand]] = []  # heap by (ready_s, order of arrival)
         self._sent: dict[str, tuple[str, _Errand]] = {}
         self._delivered: dict[str, _Errand] = {}
         self._early: set[str] = set()  # committed before their fetcher's word arrived
-        self._free = Counter(dict(lanes))
+        self._lanes = dict(lanes)
+        self._free = dict(lanes)
         self._away: set[str] = set()
-        self.poison_after = poison_after
+        self._cell: str | None = None  # the fetcher kept free for a suspect
+        self._poison_after = poison_after
         self._arrivals = 0
         self._stopped = False
         self.halted: Halted | None = None
         self.planned = len(self._queued)  # grows when a chunk is split
         self.done = 0
+        self.requests = 0  # sent; those lost with their fetcher are counted as sent
 
     @property
     def in_flight(self) -> int:
@@ -81,21 +91,28 @@ class Dispatch:
     @property
     def idle(self) -> bool:
         """Nothing is in flight, and nothing will be sent unless something comes back."""
-        return not self._sent and (self._stopped or not (self._queued or self._waiting))
+        return not self._sent and (
+            self._stopped or not (self._queued or self._suspects or self._waiting)
+        )
+
+    @property
+    def present(self) -> list[str]:
+        """Fetchers that can be sent to."""
+        return [fetcher for fetcher in self._lanes if fetcher not in self._away]
 
     def orders(self, now_s: float) -> list[Send]:
         """What to send now: as much as the fetchers have hands for, least loaded first."""
-        self._wake(now_s)
-        orders: list[Send] = []
-        while self._queued and not self._stopped:
-            present = (lane for lane in self._free.items() if lane[0] not in self._away)
-            fetcher, hands = max(present, key=lambda lane: lane[1], default=("", 0))
-            if hands <= 0:
+        while self._waiting and self._waiting[0][0] <= now_s:
+            self._requeue(heapq.heappop(self._waiting)[2])
+        if self._stopped:
+            return []
+        orders = self._question_suspect()
+        while self._queued:
+            hands = {f: self._free[f] for f in self.present if f != self._cell}
+            fetcher = max(hands, key=hands.__getitem__, default=None)
+            if fetcher is None or hands[fetcher] <= 0:
                 break
-            errand = self._queued.popleft()
-            self._free[fetcher] -= 1
-            self._sent[errand.chunk.id] = (fetcher, errand)
-            orders.append(Send(fetcher, errand.chunk, errand.attempts + 1))
+            orders.append(self._send(fetcher, self._queued.popleft()))
         return orders
 
     def next_wake_s(self) -> float | None:
@@ -105,34 +122,33 @@ class Dispatch:
     def settle(self, chunk: Chunk, outcome: Outcome, now_s: float) -> None:
         """A fetcher has answered for `chunk`."""
         errand = self._take_back(chunk)
+        if not isinstance(outcome, Unsent):
+            self._count_request(errand)
+        if isinstance(outcome, Halted):
+            self.halted = self.halted or outcome
+            self.stop()
         match outcome:
-            case Delivered():
-                errand.attempts += 1
-                self._await_commit(errand)
+            case _ if self._is_done_early(chunk):
+                pass
+            case Delivered(writer=writer):
+                errand.writer = writer
+                self._delivered[chunk.id] = errand
             case TryAgain(wait_s=wait_s):
-                errand.attempts += 1
                 self._wait(errand, now_s + wait_s)
+            case Unsent():
+                self._wait(errand, now_s + UNSENT_PAUSE_S)
             case TooLong():
                 self._split(errand)
-            case Undelivered() | Unsent():
-                self._queued.appendleft(errand)
-            case Halted():
-                self._queued.appendleft(errand)
-                self.halted = self.halted or outcome
-                self.stop()
+            case Undelivered() | Halted():
+                self._requeue(errand)
 
-    def lost(self, chunk: Chunk) -> Chunk | None:
-        """The fetcher died with `chunk` in hand. Returns the chunk if it is poison: to be given up."""
+    def lost(self, chunk: Chunk) -> None:
+        """The fetcher broke with `chunk` in hand: it is suspected, and next time sent alone."""
         errand = self._take_back(chunk)
+        self._count_request(errand)
         errand.crashes += 1
-        if chunk.id in self._early or errand.crashes >= self.poison_after:
-            is_poison = chunk.id not in self._early
-            self._await_commit(errand)
-            return chunk if is_poison else None
-        self._queued.append(
-            errand
-        )  # to the end: whoever broke a fetcher shall not hold up the others
-        return None
+        if not self._is_done_early(chunk):
+            self._requeue(errand)
 
     def away(self, fetcher: str) -> bool:
         """Send it nothing until it is `back`. Whether that is news."""
@@ -143,8 +159,12 @@ class Dispatch:
     def back(self, fetcher: str) -> None:
         self._away.discard(fetcher)
 
-    def committed(self, chunk_ids: Iterable[str]) -> set[str]:
-        """The store holds receipts of these chunks. Returns those of which that is news."""
+    def committed(self, chunk_ids: Iterable[str], writer: str) -> set[str]:
+        """The store holds receipts of these chunks; `writer` is the incarnation that says so.
+
+        What was delivered to any other incarnation and is not among them is gone, and asked again.
+        Returns the chunks whose receipts are news.
+        """
         news: set[str] = set()
         for chunk_id in chunk_ids:
             if self._delivered.pop(chunk_id, None) is not None:
@@ -154,23 +174,48 @@ class Dispatch:
                 # The writer's word has overtaken the fetcher's.
                 self._early.add(chunk_id)
                 news.add(chunk_id)
+        for chunk_id in [i for i, errand in self._delivered.items() if errand.writer != writer]:
+            self._requeue(self._delivered.pop(chunk_id))
         return news
-
-    def writer_lost(self) -> None:
-        """What had been delivered but not committed is gone: ask for it again.
-
-        Tell `committed` first of what the store turned out to hold.
-        """
-        self._queued.extendleft(self._delivered.values())
-        self._delivered.clear()
 
     def stop(self) -> None:
         """Send nothing more."""
         self._stopped = True
 
-    def _wake(self, now_s: float) -> None:
-        while self._waiting and self._waiting[0][0] <= now_s:
-            self._queued.appendleft(heapq.heappop(self._waiting)[2])
+    def _question_suspect(self) -> list[Send]:
+        """Send one suspect to a fetcher that holds nothing else: should that break, it is guilty."""
+        if self._cell is not None and (
+            self._cell in self._away or (not self._suspects and self._is_empty(self._cell))
+        ):
+            self._cell = None
+        if self._suspects and self._cell is None:
+            self._cell = max(self.present, key=self._free.__getitem__, default=None)
+        if self._suspects and self._cell is not None and self._is_empty(self._cell):
+            return [self._send(self._cell, self._suspects.popleft())]
+        return []
+
+    def _is_empty(self, fetcher: str) -> bool:
+        return self._free[fetcher] == self._lanes[fetcher]
+
+    def _send(self, fetcher: str, errand: _Errand) -> Send:
+        self._free[fetcher] -= 1
+        self._sent[errand.chunk.id] = (fetcher, errand)
+        poison = self._is_poison(errand)
+        return Send(fetcher, errand.chunk, errand.attempts + 1, errand.crashes, poison)
+
+    def _is_poison(self, errand: _Errand) -> bool:
+        return errand.crashes >= self._poison_after
+
+    def _count_request(self, errand: _Errand) -> None:
+        if not self._is_poison(errand):
+            self.requests += 1
+            errand.attempts += 1
+
+    def _requeue(self, errand: _Errand) -> None:
+        if errand.crashes:
+            self._suspects.append(errand)
+        else:
+            self._queued.appendleft(errand)
 
     def _wait(self, errand: _Errand, ready_s: float) -> None:
         self._arrivals += 1
@@ -181,12 +226,13 @@ class Dispatch:
         self._free[fetcher] += 1
         return errand
 
-    def _await_commit(self, errand: _Errand) -> None:
-        if errand.chunk.id in self._early:
-            self._early.remove(errand.chunk.id)
-            self.done += 1
-        else:
-            self._delivered[errand.chunk.id] = errand
+    def _is_done_early(self, chunk: Chunk) -> bool:
+        """Whether its receipt was committed before its fetcher's word came; whatever that says."""
+        if chunk.id not in self._early:
+            return False
+        self._early.remove(chunk.id)
+        self.done += 1
+        return True
 
     def _split(self, errand: _Errand) -> None:
         halves = errand.chunk.halves()

@@ -30,6 +30,9 @@ class Summary:
     quarantined: int = 0  # rows put aside as insane
     unresolved: int = 0  # names of the universe that no instrument answers to
     causes: dict[str, int] = field(default_factory=dict)  # of the failures
+    notes: list[str] = field(
+        default_factory=list
+    )  # what of the wanted days was not asked for, and why
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -45,6 +48,7 @@ def summarise(
     store: str,
     candles_version: int | None,
     unresolved: int,
+    notes: list[str],
 ) -> Summary:
     finished = totals.statuses.total()
     return Summary(
@@ -62,6 +66,7 @@ def summarise(
         quarantined=totals.quarantined,
         unresolved=unresolved,
         causes={str(cause): n for cause, n in totals.causes.items()},
+        notes=notes,
     )
 
 
@@ -88,7 +93,11 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
     """The closing lines for people."""
     said = []
     if summary.planned == 0:
-        said.append(f"Nothing to fetch: {summary.store} already holds all of it.")
+        said.append(
+            "Nothing to fetch of what can be asked for."
+            if summary.notes
+            else f"Nothing to fetch: {summary.store} already holds all of it."
+        )
     else:
         said.append(
             f"{summary.stored:,} chunks stored, {summary.empty:,} empty, {summary.failed:,} failed, "
@@ -107,7 +116,7 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
         said.append(f"  … and {summary.failed - len(failures):,} more; see: candlefleet status")
     if halted is not None:
         code = f" ({halted.error_code})" if halted.error_code else ""
-        said.append(f"The provider refused us: {halted.reason}{code}. Nothing fetched was lost.")
+        said.append(f"The provider refused us: {halted.reason}{code}.")
     if summary.pending and halted is None:
         said.append("The same command fetches the rest.")
     return said

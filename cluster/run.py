@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -14,13 +13,12 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from actors.fetcher.outcome import Delivered, Halted, Outcome, TooLong, TryAgain, Unsent
-from actors.fetcher.receipt import poisoned
-from actors.limiter.actor import BudgetUse
 from actors.limiter.terms import Terms
-from actors.market.chunk import Chunk, Receipt, Status
+from actors.market.chunk import Chunk, Status
 from actors.market.errors import CandlefleetError, StoreError, UsageError
 from actors.market.memory import sample
-from actors.writer.store import Commit
+from actors.writer.actor import Committed
+from cluster.alarms import Alarms
 from cluster.crew import Crew
 from cluster.dispatch import Dispatch, Send
 from cluster.interrupt import Interrupt
@@ -32,12 +30,13 @@ log = logging.getLogger(__name__)
 TURN_S = 0.25  # the loop turns at least this often
 LOOK_EVERY_S = 0.5  # how often monitor and limiter are asked how things stand
 COMMIT_WAIT_S = 2.0  # one call to the writer waits so long for a batch to be due
+COMMIT_WITHIN_S = 300.0  # and is answered within this, or the store is taken for dead
+ASK_AGAIN_S = 0.5  # an actor that is restarting
+AWAY_AT_MOST_S = 180.0  # without any fetcher
 PAUSE_AT_MOST_S = 60.0  # without memory coming down
-WRITER_PAUSE_S = 0.5  # between calls to a writer that is restarting
-ANSWER_WITHIN_S = 30.0  # for small questions to an actor
-DRAIN_WITHIN_S = (
-    60.0  # after a stop: for requests under way (their deadline is shorter), then the commit
-)
+DRAIN_S = 45.0  # after a stop, beyond the deadline of requests under way
+TIDY_WITHIN_S = 600.0
+ANSWER_WITHIN_S = 30.0  # what `ray.wait` has named is there already
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class Assignment:
     """What a run is about, beside its chunks."""
 
     run_id: str
+    store: str
     terms: Terms
     show: Callable[[Standing], None]
 
@@ -55,34 +55,22 @@ class Run:
     def __init__(
         self, crew: Crew, dispatch: Dispatch, assignment: Assignment, interrupt: Interrupt
     ) -> None:
+        now_s = time.monotonic()
         self._crew = crew
         self._dispatch = dispatch
         self._assignment = assignment
         self._interrupt = interrupt
+        self._outlook = Outlook(now_s)
         #: Every call under way, and who takes its answer.
         self._calls: dict[Any, Callable[[Any], None]] = {}
-        self._committing = False
-        self._commit_again_s = 0.0
-        self._looking = 0
-        self._look_again_s = 0.0
+        self._alarms = Alarms()
+        self._writer: str | None = None  # the incarnation heard last
+        self._writer_heard_s = now_s
+        self._fetcher_seen_s = now_s
+        self._paused_s: float | None = None  # since when the fleet has paused
         self._give_up_s: float | None = None  # set once the run is asked to stop
         self._trouble: CandlefleetError | None = None  # of our own making; what was fetched is kept
-        self._hurried = False
-        self._outlook = Outlook(time.monotonic())
-        self._paused_s: float | None = None  # since when the fleet has paused
         self.totals = Totals()
-
-    @property
-    def halted(self) -> Halted | None:
-        return self._dispatch.halted
-
-    @property
-    def planned(self) -> int:
-        return self._dispatch.planned
-
-    @property
-    def pending(self) -> int:
-        return self._dispatch.pending
 
     def work(self) -> None:
         """Until every chunk has its receipt, or the run was stopped and what was fetched is kept.
@@ -90,47 +78,50 @@ class Run:
         Raises StoreError when the store cannot take what was fetched, UsageError when the budget's
         ledger or the memory limit does not let the run go on.
         """
+        self._call_commit()
+        self._look_around()
         while not self._over():
-            self._heed_stop()
-            for order in self._dispatch.orders(time.monotonic()):
+            now_s = time.monotonic()
+            self._heed_stop(now_s)
+            self._alarms.ring(now_s)
+            for order in self._dispatch.orders(now_s):
                 self._send(order)
-            self._ask()
+            if self._dispatch.idle:
+                self._crew.writer.hurry.remote()
             for ref in self._answered():
                 self._calls.pop(ref)(ref)
         self._show()
         if self._trouble is not None:
             raise self._trouble
-
-    def requests(self) -> int:
-        """Permits this run was granted: requests sent, or about to be when their fetcher died."""
-        try:
-            use: BudgetUse = ray.get(
-                self._crew.limiter.use.remote(self._assignment.terms), timeout=ANSWER_WITHIN_S
-            )
-        except (RayActorError, GetTimeoutError):
-            snapshot = self._outlook.snapshot
-            return snapshot.progress.requests if snapshot else 0
-        return use.granted.get(self._assignment.run_id, 0)
+        if self._give_up_s is None:
+            self._tidy()
 
     # What goes out
 
     def _send(self, order: Send) -> None:
-        ref = self._crew.fetchers[order.fetcher].fetch.remote(order.chunk, order.attempt)
+        fetcher = self._crew.fetchers[order.fetcher]
+        if order.is_poison:
+            ref = fetcher.write_off.remote(order.chunk, order.crashes)
+        else:
+            ref = fetcher.fetch.remote(order.chunk, order.attempt)
         self._calls[ref] = partial(self._take_outcome, order)
 
-    def _ask(self) -> None:
-        """Keep one call to commit and, every so often, one look around under way."""
-        now_s = time.monotonic()
-        if self._dispatch.idle and not self._hurried:
-            self._crew.writer.hurry.remote()
-            self._hurried = True
-        if not self._committing and now_s >= self._commit_again_s:
-            self._committing = True
-            self._calls[self._crew.writer.commit.remote(COMMIT_WAIT_S)] = self._take_commit
-        if not self._looking and now_s >= self._look_again_s:
-            self._looking, self._look_again_s = 2, now_s + LOOK_EVERY_S
+    def _call_commit(self) -> None:
+        ref = self._crew.writer.commit.remote(COMMIT_WAIT_S, self._writer)
+        self._calls[ref] = self._take_commit
+
+    def _look_around(self) -> None:
+        self._alarms.set(time.monotonic() + LOOK_EVERY_S, self._look_around)
+        if self._take_snapshot not in self._calls.values():
             self._calls[self._crew.monitor.snapshot.remote(sample())] = self._take_snapshot
-            self._calls[self._crew.limiter.use.remote(self._assignment.terms)] = self._take_use
+        if self._take_use not in self._calls.values():
+            use = self._crew.limiter.use.remote(self._assignment.terms)
+            self._calls[use] = self._take_use
+        # A limiter that was restarted has forgotten both.
+        if self._give_up_s is not None:
+            self._crew.limiter.stop.remote(self._assignment.run_id)
+        elif self._paused_s is not None:
+            self._crew.limiter.pause.remote(self._assignment.run_id)
 
     def _answered(self) -> list[Any]:
         wake_s = self._dispatch.next_wake_s()
@@ -144,26 +135,23 @@ class Run:
 
     def _take_outcome(self, order: Send, ref: Any) -> None:
         try:
-            outcome: Outcome = ray.get(ref)
+            outcome: Outcome = answer(ref)
         except RayActorError:
             self._miss(order.fetcher)
             self._lose(order.chunk)
-        except UsageError as error:  # the budget's ledger cannot be used
-            self._trouble = plain(error)
-            self._dispatch.settle(order.chunk, Unsent(str(error)), time.monotonic())
         except RayTaskError:
             log.exception("fetch.broke", extra={"chunk": order.chunk.id})
             self._lose(order.chunk)
+        except UsageError as error:  # the budget's ledger cannot be used
+            self._trouble = error
+            self._dispatch.settle(order.chunk, Unsent(str(error)), time.monotonic())
         else:
             _note(order, outcome)
             self._dispatch.settle(order.chunk, outcome, time.monotonic())
 
     def _lose(self, chunk: Chunk) -> None:
-        poison = self._dispatch.lost(chunk)
-        log.warning("chunk.lost", extra={"chunk": chunk.id, "poison": poison is not None})
-        if poison is not None:
-            crashes, now = self._dispatch.poison_after, datetime.now(UTC)
-            self._crew.writer.keep.remote(poisoned(poison, crashes, self._assignment.run_id, now))
+        log.warning("chunk.lost", extra={"chunk": chunk.id})
+        self._dispatch.lost(chunk)
 
     def _miss(self, fetcher: str) -> None:
         if self._dispatch.away(fetcher):
@@ -176,97 +164,103 @@ class Run:
 
     def _take_ping(self, fetcher: str, ref: Any) -> None:
         try:
-            ray.get(ref)
+            answer(ref)
         except RayActorError:
-            self._ping(fetcher)
+            self._alarms.set(time.monotonic() + ASK_AGAIN_S, partial(self._ping, fetcher))
         else:
-            log.info("fetcher.returned", extra={"fetcher": fetcher})
+            log.warning("fetcher.returned", extra={"fetcher": fetcher})
             self._dispatch.back(fetcher)
 
     # from the writer
 
     def _take_commit(self, ref: Any) -> None:
-        self._committing = False
         try:
-            commit: Commit | None = ray.get(ref)
+            committed: Committed = answer(ref)
         except RayActorError:
-            self._commit_again_s = time.monotonic() + WRITER_PAUSE_S
-            self._recover_writer()
-        except StoreError as error:
-            raise plain(error) from None
-        else:
-            if commit is not None:
-                self._count(commit.receipts)
+            # It restarts by itself; the new one will tell what the old one had committed.
+            log.warning("writer.lost", extra={"uncommitted": self._dispatch.uncommitted})
+            self._alarms.set(time.monotonic() + ASK_AGAIN_S, self._call_commit)
+            return
+        except RayTaskError as error:
+            log.exception("commit.broke")
+            problem = f"committing failed: {error.cause!r}; see the run's log"
+            raise StoreError(problem, self._assignment.store) from error
+        self._writer, self._writer_heard_s = committed.writer, time.monotonic()
+        self._count(committed)
+        self._call_commit()
 
-    def _recover_writer(self) -> None:
-        """It restarts by itself. What it had committed counts; what it had only gathered is gone."""
-        log.warning("writer.lost", extra={"uncommitted": self._dispatch.uncommitted})
+    def _count(self, committed: Committed) -> None:
+        ids = [receipt.chunk.id for receipt in committed.receipts]
+        news = self._dispatch.committed(ids, committed.writer)
+        for receipt in committed.receipts:
+            if receipt.chunk.id not in news:
+                continue
+            self.totals.add(receipt)
+            if receipt.status is Status.FAILED:
+                log.info("chunk.failed", extra={"chunk": receipt.chunk.id, "error": receipt.error})
+        if news:
+            log.info("batch.committed", extra={"chunks": len(news), "rows": self.totals.rows})
+
+    def _tidy(self) -> None:
+        """Merge small files; the run is done whether or not that succeeds."""
         try:
-            receipts = ray.get(self._crew.writer.receipts.remote(), timeout=ANSWER_WITHIN_S)
-        except (RayActorError, GetTimeoutError):
-            return  # not back yet: the next call to commit leads here again
-        self._count(receipts)
-        self._dispatch.writer_lost()
-        self._hurried = False
-
-    def _count(self, receipts: Sequence[Receipt]) -> None:
-        news = self._dispatch.committed(r.chunk.id for r in receipts)
-        for receipt in receipts:
-            if receipt.chunk.id in news:
-                self.totals.add(receipt)
-                if receipt.status is Status.FAILED:
-                    log.error(
-                        "chunk.failed", extra={"chunk": receipt.chunk.id, "error": receipt.error}
-                    )
-        log.info("batch.committed", extra={"chunks": len(news), "rows": self.totals.rows})
+            answer(self._crew.writer.tidy.remote(), TIDY_WITHIN_S)
+        except (RayActorError, RayTaskError, GetTimeoutError, StoreError) as error:
+            log.warning("store.untidy", extra={"error": str(error)})
 
     # from the monitor and the limiter
 
     def _take_snapshot(self, ref: Any) -> None:
-        self._looking -= 1
         try:
-            self._outlook.snapshot = ray.get(ref)
+            self._outlook.snapshot = answer(ref)
         except RayActorError:
             return  # restarting: the old picture stands, its counters begin anew
         pause, now_s = self._outlook.pause, time.monotonic()
-        if pause:
-            self._pause(pause, now_s)
-        elif self._paused_s is not None:
+        if pause and self._paused_s is None:
+            log.warning("fleet.paused", extra={"reason": pause})
+            self._paused_s = now_s
+        elif self._paused_s is not None and not pause:
             log.warning("fleet.resumed")
             self._paused_s = None
             self._crew.limiter.resume.remote(self._assignment.run_id)
 
-    def _pause(self, reason: str, now_s: float) -> None:
-        # Told anew at every look: a limiter that was restarted has forgotten it.
-        self._crew.limiter.pause.remote(self._assignment.run_id)
-        if self._paused_s is None:
-            log.warning("fleet.paused", extra={"reason": reason})
-            self._paused_s = now_s
-        elif now_s - self._paused_s > PAUSE_AT_MOST_S:
-            # Nothing is under way any more that could free memory: it would pause for ever.
-            self._trouble = UsageError(f"memory does not come down: {reason}", "memory.limit_mb")
-
     def _take_use(self, ref: Any) -> None:
-        self._looking -= 1
         try:
-            self._outlook.use = ray.get(ref)
+            self._outlook.use = answer(ref)
         except RayActorError:
             return
+        except UsageError as error:
+            self._trouble = error
         self._show()
 
     # Stopping
 
-    def _heed_stop(self) -> None:
+    def _heed_stop(self, now_s: float) -> None:
+        self._look_for_trouble(now_s)
         reason = self._reason_to_stop()
         if self._give_up_s is None and reason is not None:
             log.warning("run.stopping", extra={"reason": reason})
             self._dispatch.stop()
             self._crew.limiter.stop.remote(self._assignment.run_id)
-            self._give_up_s = time.monotonic() + DRAIN_WITHIN_S
+            self._give_up_s = now_s + self._assignment.terms.timeout_s + DRAIN_S
+
+    def _look_for_trouble(self, now_s: float) -> None:
+        """Waits that would have no end."""
+        if self._dispatch.present:
+            self._fetcher_seen_s = now_s
+        if self._paused_s is not None and now_s - self._paused_s > PAUSE_AT_MOST_S:
+            # Nothing is under way any more that could free memory.
+            problem = f"memory does not come down: {self._outlook.pause}"
+            self._trouble = UsageError(problem, "memory.limit_mb")
+        elif now_s - self._fetcher_seen_s > AWAY_AT_MOST_S:
+            self._trouble = CandlefleetError(f"no fetcher has come back in {AWAY_AT_MOST_S:g} s")
+        elif now_s - self._writer_heard_s > COMMIT_WITHIN_S:
+            problem = f"the writer has not answered for {COMMIT_WITHIN_S:g} s"
+            raise StoreError(problem, self._assignment.store)
 
     def _reason_to_stop(self) -> str | None:
-        if self.halted is not None:
-            return self.halted.reason
+        if self._dispatch.halted is not None:
+            return self._dispatch.halted.reason
         return self._interrupt.signal if self._trouble is None else str(self._trouble)
 
     def _over(self) -> bool:
@@ -276,21 +270,24 @@ class Run:
         return self._dispatch.idle and not self._dispatch.uncommitted
 
     def _show(self) -> None:
-        now_s = time.monotonic()
-        self._assignment.show(
-            self._outlook.standing(self._dispatch, self.totals, self._notice(), now_s)
-        )
-
-    def _notice(self) -> str | None:
+        notice = None
         if self._give_up_s is not None:
-            return f"stopping: {self._reason_to_stop()}"
-        return f"paused: {self._outlook.pause}" if self._outlook.pause else None
+            notice = f"stopping: {self._reason_to_stop()}"
+        elif self._outlook.pause:
+            notice = f"paused: {self._outlook.pause}"
+        now_s = time.monotonic()
+        self._assignment.show(self._outlook.standing(self._dispatch, self.totals, notice, now_s))
 
 
-def plain(error: CandlefleetError) -> CandlefleetError:
-    """The error as the actor raised it; Ray hands on a subclass of its type, made on the spot."""
-    cause = getattr(error, "cause", None)
-    return cause if isinstance(cause, CandlefleetError) else error
+def answer(ref: Any, within_s: float = ANSWER_WITHIN_S) -> Any:
+    """What a call came to. Raises an actor's own error as the actor raised it."""
+    try:
+        return ray.get(ref, timeout=within_s)
+    except RayTaskError as error:
+        # Ray hands on a subclass of the error's type, made on the spot, with the traceback in its text.
+        if isinstance(error.cause, CandlefleetError):
+            raise error.cause from None
+        raise
 
 
 def _note(order: Send, outcome: Outcome) -> None:
@@ -300,10 +297,11 @@ def _note(order: Send, outcome: Outcome) -> None:
         case Delivered(rows=rows, status=status):
             log.debug("chunk.delivered", extra={**facts, "rows": rows, "status": status})
         case TryAgain(wait_s=wait_s, cause=cause, error=error):
-            log.info(
-                "chunk.retried", extra={**facts, "wait_s": wait_s, "cause": cause, "error": error}
-            )
+            why = {"wait_s": round(wait_s, 3), "cause": cause, "error": error}
+            log.info("chunk.retried", extra={**facts, **why})
         case TooLong():
             log.info("chunk.split", extra=facts)
+        case Halted():
+            log.warning("chunk.refused", extra={**facts, "error": outcome.reason})
         case _:
-            log.info("chunk.unfinished", extra={**facts, "outcome": repr(outcome)})
+            log.info("chunk.unfinished", extra={**facts, "reason": outcome.reason})

@@ -7,7 +7,7 @@ import logging
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -85,7 +85,8 @@ def scan(config: RunConfig, console: Console, address: str | None = None) -> Fin
     """Fetch what is missing. With nothing to fetch, nothing is started and nothing is written."""
     with provider_of(config) as provider:
         prepared = prepare(config, provider, datetime.now(UTC))
-        for warning in (*prepared.wants.warnings, *prepared.wants.notes):
+        notes = map(str, prepared.plan.notes)
+        for warning in (*prepared.wants.warnings, *prepared.wants.notes, *notes):
             console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
         return execute(prepared, console, address)
 
@@ -100,7 +101,13 @@ def execute(prepared: Prepared, console: Console, address: str | None = None) ->
     folder.write("manifest.json", _json(_manifest(prepared, run_id, began)))
     with _log_file(folder) as path, run_log(path, console):
         log.info("run.started", extra={"run_id": run_id, "chunks": len(prepared.plan.chunks)})
-        worked = _work(prepared, run_id, console, address)
+        worked = Worked(planned=len(prepared.plan.chunks))
+        try:
+            _work(prepared, run_id, worked, console, address)
+        except CandlefleetError as error:
+            # A value from here on, so that what was stored until then is still told.
+            worked.broken = error
+            log.error("run.broken", extra={"error": str(error)})  # noqa: TRY400  # it says all
         finished = _finished(prepared, run_id, worked, time.monotonic() - began_s)
         log.info("run.ended", extra=finished.summary.as_dict())
     folder.write("report.json", _json(_report(finished, began)))
@@ -112,7 +119,10 @@ def new_run_id(now: datetime) -> str:
     return f"{now.astimezone(IST):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _work(prepared: Prepared, run_id: str, console: Console, address: str | None) -> Worked:
+def _work(
+    prepared: Prepared, run_id: str, worked: Worked, console: Console, address: str | None
+) -> None:
+    """Let the fleet work, and write down in `worked` what it did, however it ends."""
     # Ray takes a second to import; a plan with nothing to fetch never gets here.
     from cluster.crew import hire
     from cluster.dispatch import Dispatch
@@ -122,8 +132,10 @@ def _work(prepared: Prepared, run_id: str, console: Console, address: str | None
 
     terms = _terms(prepared)
     fleet = prepared.config.fleet
-    with interruptible() as interrupt, ray_session(address) as where:
-        interrupt.arm()
+    with interruptible() as interrupt, ray_session(address, interrupt) as where:
+        if interrupt:
+            worked.interrupted = True
+            return
         console.print(f"Fetching {len(prepared.plan.chunks):,} chunks on {where}.", highlight=False)
         with (
             hire(_crew_settings(prepared, run_id, terms)) as crew,
@@ -131,26 +143,16 @@ def _work(prepared: Prepared, run_id: str, console: Console, address: str | None
         ):
             hands = fleet.threads + SPARE_HANDS
             dispatch = Dispatch(prepared.plan.chunks, dict.fromkeys(crew.fetchers, hands))
-            run = Run(crew, dispatch, Assignment(run_id, terms, show), interrupt)
-            broken = _broken_by(run.work)
-            return Worked(
-                totals=run.totals,
-                planned=run.planned,
-                requests=run.requests(),
-                halted=run.halted,
-                interrupted=bool(interrupt),
-                broken=broken,
-            )
-
-
-def _broken_by(work: Callable[[], None]) -> CandlefleetError | None:
-    """What ended the work early. A value, so that what was stored until then is still told."""
-    try:
-        work()
-    except CandlefleetError as error:
-        log.error("run.broken", extra={"error": str(error)})  # noqa: TRY400  # it says all in words
-        return error
-    return None
+            assignment = Assignment(run_id, prepared.store.uri, terms, show)
+            run = Run(crew, dispatch, assignment, interrupt)
+            worked.totals = run.totals
+            try:
+                run.work()
+            finally:
+                worked.planned = dispatch.planned
+                worked.requests = dispatch.requests
+                worked.halted = dispatch.halted
+                worked.interrupted = bool(interrupt)
 
 
 def _terms(prepared: Prepared) -> Terms:
@@ -198,6 +200,7 @@ def _finished(prepared: Prepared, run_id: str, worked: Worked, seconds: float) -
         store=prepared.store.uri,
         candles_version=prepared.store.candles_version(),
         unresolved=len(unresolved),
+        notes=[str(note) for note in prepared.plan.notes],
     )
     code = exit_code(
         summary,

@@ -4,10 +4,12 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
-from actors.market.errors import UsageError
+from actors.market.errors import CandlefleetError, UsageError
+from cluster.interrupt import Interrupt
 
 #: Actors of every run on a cluster share one namespace, so that all runs find the one limiter.
 NAMESPACE = "candlefleet"
@@ -25,7 +27,7 @@ _RAY_ENVIRONMENT = {
 
 
 @contextmanager
-def ray_session(address: str | None) -> Iterator[str]:
+def ray_session(address: str | None, interrupt: Interrupt) -> Iterator[str]:
     """Start Ray on this machine, or join the cluster at `address`; leave it cleanly. Yields which.
 
     Without an address nothing is joined, even where a cluster runs on this machine.
@@ -33,25 +35,32 @@ def ray_session(address: str | None) -> Iterator[str]:
     for name, value in _RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
-        if address is None:
-            ray.init(
-                address="local",
-                namespace=NAMESPACE,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-        else:
-            ray.init(
-                address=address,
-                namespace=NAMESPACE,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-    except (ConnectionError, ValueError) as error:
-        raise UsageError(f"no Ray cluster answers at {address}: {error}", "--address") from error
+        _init(address)
+    except SystemExit:
+        # Ray's own answer to a SIGTERM that comes while it starts.
+        interrupt.signal = interrupt.signal or "SIGTERM"
+    interrupt.arm()
     try:
         yield "a cluster of this run's own" if address is None else f"the cluster at {address}"
     finally:
         ray.shutdown()
+
+
+def _init(address: str | None) -> None:
+    local: dict[str, Any] = {
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+    }
+    try:
+        ray.init(
+            address=address or "local",
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **(local if address is None else {}),
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        if address is None:
+            raise CandlefleetError(f"Ray does not start on this machine: {reason}") from error
+        raise UsageError(f"no Ray cluster answers at {address}: {reason}", "--address") from error

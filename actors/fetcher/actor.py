@@ -18,9 +18,10 @@ from actors.fetcher.outcome import (
     Undelivered,
     Unsent,
 )
-from actors.fetcher.receipt import failed, fetched
+from actors.fetcher.receipt import failed, fetched, poisoned
 from actors.fetcher.verdict import Halt, Keep, Retry, RetryRules, Split, judge
-from actors.limiter.terms import Terms
+from actors.limiter.clock import read
+from actors.limiter.terms import Permit, Terms, is_stale
 from actors.market.candles import Delivery
 from actors.market.chunk import Cause, Chunk
 from actors.market.memory import MemorySample, sample
@@ -71,34 +72,47 @@ class Fetcher:
     @ray.method(concurrency_group="fetch")
     def fetch(self, chunk: Chunk, attempt: int) -> Outcome:
         """Make one attempt (counted from 1) at `chunk`: at most one request is sent."""
+        asked = self._limiter.acquire.remote(self._settings.terms, self._settings.run_id)
         try:
-            permit = ray.get(
-                self._limiter.acquire.remote(self._settings.terms, self._settings.run_id),
-                timeout=PERMIT_WITHIN_S,
-            )
-        except (RayActorError, GetTimeoutError) as error:
-            return Unsent(f"no permit: {type(error).__name__}")
+            permit: Permit | None = ray.get(asked, timeout=PERMIT_WITHIN_S)
+        except RayActorError as error:
+            return Unsent(f"the limiter is away: {type(error).__name__}")
+        except GetTimeoutError:
+            ray.cancel(asked)
+            return Unsent(f"no permit in {PERMIT_WITHIN_S:g} s")
         if permit is None:
             return Unsent("the run is stopping")
-        reply = self._client.historical(
-            chunk.instrument_key, chunk.timeframe, chunk.first, chunk.last
-        )
-        self._return(permit, reply)
+        if is_stale(permit, read()):
+            self._limiter.end.remote(self._settings.terms, permit.number)
+            return Unsent("the permit is stale: this computer slept, or was stopped")
+        reply = self._request(chunk, permit)
         rows = reply.bars.num_rows if isinstance(reply, Answer) else 0
         trouble = reply.cause if isinstance(reply, Refused) else None
         self._monitor.count.remote([Tally(self._name, rows, reply.body_bytes, trouble)])
         return self._act(chunk, attempt, reply)
 
+    @ray.method(concurrency_group="fetch")
+    def write_off(self, chunk: Chunk, crashes: int) -> Outcome:
+        """Make a dead letter of a chunk that broke its fetcher too often; no request is sent."""
+        return self._deliver(poisoned(chunk, crashes, self._settings.run_id, datetime.now(UTC)))
+
     @ray.method(concurrency_group="health")
     def memory(self) -> MemorySample:
         return sample()
 
-    def _return(self, permit: int, reply: Answer | Refused) -> None:
-        """Tell the limiter that the request is over; not waited for, later is only safer."""
-        timed_out = isinstance(reply, Refused) and reply.cause is Cause.TIMEOUT
-        # What was sent before a deadline may still be on its way to the provider.
-        over = self._limiter.give_up if timed_out else self._limiter.end
-        over.remote(self._settings.terms, permit)
+    def _request(self, chunk: Chunk, permit: Permit) -> Answer | Refused:
+        """Send it, and tell the limiter when it is over; later than it is, is only safer."""
+        # What was sent before a deadline, or before something broke here, may still be on its way.
+        over = self._limiter.give_up
+        try:
+            reply = self._client.historical(
+                chunk.instrument_key, chunk.timeframe, chunk.first, chunk.last
+            )
+            if isinstance(reply, Answer) or reply.cause is not Cause.TIMEOUT:
+                over = self._limiter.end
+            return reply
+        finally:
+            over.remote(self._settings.terms, permit.number)
 
     def _act(self, chunk: Chunk, attempt: int, reply: Answer | Refused) -> Outcome:
         now = datetime.now(UTC)
@@ -123,9 +137,9 @@ class Fetcher:
         reason = "the writer has no room"
         while time.monotonic() < until_s:
             try:
-                if ray.get(self._writer.keep.remote(parcel), timeout=DELIVER_WITHIN_S):
-                    receipt = delivery.receipt
-                    return Delivered(receipt.status, receipt.rows, receipt.cause)
+                writer = ray.get(self._writer.keep.remote(parcel), timeout=DELIVER_WITHIN_S)
+                if writer is not None:
+                    return Delivered(writer, delivery.receipt.status, delivery.receipt.rows)
             except (RayActorError, GetTimeoutError) as error:
                 reason = f"the writer is away: {type(error).__name__}"
                 time.sleep(RETRY_DELIVERY_S)

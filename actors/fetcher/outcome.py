@@ -11,9 +11,9 @@ from actors.market.chunk import Cause, Status
 class Delivered:
     """The writer holds the chunk's receipt, and its candles if any; committing is the writer's to tell."""
 
+    writer: str  # which incarnation of the writer; another one knows nothing of it
     status: Status
     rows: int
-    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)

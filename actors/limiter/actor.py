@@ -1,21 +1,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from actors.limiter.budget import Budget
 from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
 from actors.limiter.queue import Queue
-from actors.limiter.terms import Terms
+from actors.limiter.terms import Permit, Terms
 from actors.limiter.windows import WindowUse
 from actors.market.errors import UsageError
 from actors.market.memory import MemorySample, sample
 from actors.market.window import NS_PER_S
 
-Ticket = asyncio.Future[int | None]
+Ticket = asyncio.Future[Permit | None]
 
 
 @dataclass(slots=True)
@@ -23,8 +22,7 @@ class _Counter:
     """Where one budget's permits are handed out."""
 
     budget: Budget
-    queue: Queue[Ticket] = field(default_factory=Queue)
-    granted: Counter[str] = field(default_factory=Counter)  # permits by run
+    queue: Queue[Ticket]
     alarm: asyncio.TimerHandle | None = None
 
 
@@ -35,7 +33,6 @@ class BudgetUse:
     windows: tuple[WindowUse, ...]
     overs_ns: tuple[int, ...]  # `Spending.overs`, to predict from
     waiting: int  # callers of `acquire` that have no permit yet
-    granted: dict[str, int]  # permits by run, since this limiter started
 
 
 class Limiter:
@@ -50,18 +47,24 @@ class Limiter:
         self._folder = Path(folder)
         self._ledger: Ledger | None = None
         self._counters: dict[str, _Counter] = {}
+        self._paused: set[str] = set()  # runs
+        self._stopped: set[str] = set()
 
-    async def acquire(self, terms: Terms, run_id: str) -> int | None:
+    async def acquire(self, terms: Terms, run_id: str) -> Permit | None:
         """A permit to send one request, once there is room; None if the run is to send no more.
 
         First come, first served. Waits as long as it takes.
         """
+        if run_id in self._stopped:
+            return None
         counter = self._counter(terms)
         ticket: Ticket = asyncio.get_running_loop().create_future()
-        if not counter.queue.join(run_id, ticket):
-            return None
+        counter.queue.join(run_id, ticket)
         self._serve(counter)
-        return await ticket
+        try:
+            return await ticket
+        finally:
+            counter.queue.drop(ticket)  # a caller that gave up must not be served
 
     async def end(self, terms: Terms, permit: int) -> None:
         """The permit's request is surely over."""
@@ -77,18 +80,18 @@ class Limiter:
 
     async def pause(self, run_id: str) -> None:
         """Let the run's callers wait; others go on."""
-        for counter in self._counters.values():
-            counter.queue.pause(run_id)
+        self._paused.add(run_id)
 
     async def resume(self, run_id: str) -> None:
+        self._paused.discard(run_id)
         for counter in self._counters.values():
-            counter.queue.resume(run_id)
             self._serve(counter)
 
     async def stop(self, run_id: str) -> None:
         """No more permits for the run: its callers get None, now and from now on."""
+        self._stopped.add(run_id)
         for counter in self._counters.values():
-            for ticket in counter.queue.stop(run_id):
+            for ticket in counter.queue.leave(run_id):
                 ticket.set_result(None)
 
     async def use(self, terms: Terms) -> BudgetUse:
@@ -98,7 +101,6 @@ class Limiter:
             windows=counter.budget.use(now),
             overs_ns=counter.budget.overs(now),
             waiting=len(counter.queue),
-            granted=dict(counter.granted),
         )
 
     async def memory(self) -> MemorySample:
@@ -107,13 +109,13 @@ class Limiter:
     def _counter(self, terms: Terms) -> _Counter:
         self._ledger = self._ledger or Ledger(self._folder)
         counter = self._counters.get(terms.budget)
-        known = () if counter is None else counter.budget.windows
-        if counter is None or not set(terms.windows) <= set(known):
-            windows = tuple(dict.fromkeys([*known, *terms.windows]))
-            budget = Budget(self._ledger, terms.budget, windows, terms.lifetime_ns, read())
-            counter = counter or _Counter(budget)
-            counter.budget = budget
-            self._counters[terms.budget] = counter
+        if counter is None:
+            budget = Budget(self._ledger, terms.budget, terms.windows, terms.lifetime_ns, read())
+            counter = self._counters[terms.budget] = _Counter(budget, Queue())
+        elif not _covers(counter.budget, terms):
+            windows = tuple(dict.fromkeys([*counter.budget.windows, *terms.windows]))
+            lifetime_ns = max(counter.budget.lifetime_ns, terms.lifetime_ns)
+            counter.budget = Budget(self._ledger, terms.budget, windows, lifetime_ns, read())
         return counter
 
     def _serve(self, counter: _Counter) -> None:
@@ -121,13 +123,13 @@ class Limiter:
         if counter.alarm is not None:
             counter.alarm.cancel()
             counter.alarm = None
-        while (entry := counter.queue.first()) is not None:
+        while (entry := counter.queue.first(self._paused)) is not None:
             now = read()
             run_id, ticket = entry
             try:
                 permit = counter.budget.grant(now, run_id)
             except UsageError as error:  # the ledger: nobody can be granted anything
-                counter.queue.leave(entry)
+                counter.queue.drop(ticket)
                 ticket.set_exception(error)
                 continue
             if permit is None:
@@ -136,6 +138,9 @@ class Limiter:
                     wait_ns / NS_PER_S, self._serve, counter
                 )
                 return
-            counter.queue.leave(entry)
-            counter.granted[run_id] += 1
-            ticket.set_result(permit)
+            counter.queue.drop(ticket)
+            ticket.set_result(Permit(permit, now))
+
+
+def _covers(budget: Budget, terms: Terms) -> bool:
+    return set(terms.windows) <= set(budget.windows) and terms.lifetime_ns <= budget.lifetime_ns

@@ -30,7 +30,7 @@ class Budget:
         self.name = name
         self._ledger = ledger
         self._spending = Spending(windows, lifetime_ns)
-        self._lifetime_ns = lifetime_ns
+        self.lifetime_ns = lifetime_ns
         self._keep_ns = max([KEEP_NS, *map(hold_ns, windows)]) + 2 * lifetime_ns
         self._seen = 0  # the last change taken note of
         self._grants = 0
@@ -57,7 +57,7 @@ class Budget:
         if durable:
             self._synced_ns = now.boot_ns
         self._seen = entry.change
-        self._spending.record(entry.permit, now.boot_ns + self._lifetime_ns, is_open=True)
+        self._spending.record(entry.permit, now.boot_ns + self.lifetime_ns, is_open=True)
         return entry.permit
 
     def end(self, permit: int, now: Reading) -> None:
@@ -107,11 +107,11 @@ class Budget:
             case State.ENDED:
                 over_ns = at_ns
             case State.GIVEN_UP:
-                over_ns = at_ns + self._lifetime_ns
+                over_ns = at_ns + self.lifetime_ns
             case State.GRANTED:
                 # Whoever held it may have given it up at any moment of its life until now, and died
                 # before we heard of it.
-                over_ns = min(now.boot_ns, at_ns + self._lifetime_ns) + self._lifetime_ns
+                over_ns = min(now.boot_ns, at_ns + self.lifetime_ns) + self.lifetime_ns
         is_open = entry.state is not State.ENDED
         self._spending.record(entry.permit, over_ns, is_open=is_open)
 

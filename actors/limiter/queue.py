@@ -1,46 +1,35 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from collections.abc import Container
 from typing import Generic, TypeVar
 
 Ticket = TypeVar("Ticket")
 
 
-@dataclass(slots=True)
 class Queue(Generic[Ticket]):
-    """Who waits for a permit: first come, first served; runs that are paused are passed over."""
+    """Who waits for a permit: first come, first served, past those whose run is paused."""
 
-    _waiting: deque[tuple[str, Ticket]] = field(default_factory=deque)
-    _paused: set[str] = field(default_factory=set)
-    _stopped: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[str, Ticket]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def join(self, run_id: str, ticket: Ticket) -> bool:
-        """Wait at the end. False: the run was stopped, and gets no more permits."""
-        if run_id in self._stopped:
-            return False
+    def join(self, run_id: str, ticket: Ticket) -> None:
+        """Wait at the end."""
         self._waiting.append((run_id, ticket))
-        return True
 
-    def first(self) -> tuple[str, Ticket] | None:
+    def first(self, paused: Container[str]) -> tuple[str, Ticket] | None:
         """Who is next, left in place."""
-        return next((entry for entry in self._waiting if entry[0] not in self._paused), None)
+        return next((entry for entry in self._waiting if entry[0] not in paused), None)
 
-    def leave(self, entry: tuple[str, Ticket]) -> None:
-        self._waiting.remove(entry)
+    def drop(self, ticket: Ticket) -> None:
+        """Take it out, if it is still there."""
+        self._waiting = deque(entry for entry in self._waiting if entry[1] is not ticket)
 
-    def pause(self, run_id: str) -> None:
-        self._paused.add(run_id)
-
-    def resume(self, run_id: str) -> None:
-        self._paused.discard(run_id)
-
-    def stop(self, run_id: str) -> list[Ticket]:
-        """Send the run's waiters home, for good. Returns their tickets."""
-        self._stopped.add(run_id)
+    def leave(self, run_id: str) -> list[Ticket]:
+        """Take out all of a run. Returns their tickets."""
         gone = [ticket for run, ticket in self._waiting if run == run_id]
         self._waiting = deque(entry for entry in self._waiting if entry[0] != run_id)
         return gone

@@ -25,17 +25,13 @@ class Snapshot:
 class Monitor:
     """Counts what the fleet does and watches what it holds in memory, on every host."""
 
-    def __init__(self, memory_limit_bytes: int) -> None:
+    def __init__(self, memory_limit_bytes: int, watched: tuple[str, ...]) -> None:
+        """`watched`: names of actors that answer `memory()`. Names, so that a restart finds them."""
         self._counters = Counters(time.monotonic())
         self._gate = MemoryGate(memory_limit_bytes)
-        self._watched: list[Any] = []
-        self._samples: dict[int, MemorySample] = {}
+        self._watched = watched
+        self._samples: dict[str, MemorySample] = {}
         self._sampler: asyncio.Task[None] | None = None
-
-    async def watch(self, actors: list[Any]) -> None:
-        """Sample the memory of these actors from now on. Each must answer `memory()`."""
-        self._watched = actors
-        self._sampler = self._sampler or asyncio.create_task(self._keep_sampling())
 
     async def count(self, tallies: list[Tally]) -> None:
         now_s = time.monotonic()
@@ -44,6 +40,7 @@ class Monitor:
 
     async def snapshot(self, driver: MemorySample) -> Snapshot:
         """How things stand. The driver, being no actor, brings its own sample."""
+        self._sampler = self._sampler or asyncio.create_task(self._keep_sampling())
         hosts = tuple(by_host([driver, sample(), *self._samples.values()]))
         return Snapshot(
             progress=self._counters.progress(time.monotonic()),
@@ -56,14 +53,15 @@ class Monitor:
 
     async def _keep_sampling(self) -> None:
         while True:
-            await asyncio.gather(*(self._sample(i, a) for i, a in enumerate(self._watched)))
+            await asyncio.gather(*map(self._sample, self._watched))
             await asyncio.sleep(SAMPLE_EVERY_S)
 
-    async def _sample(self, place: int, actor: Any) -> None:
+    async def _sample(self, name: str) -> None:
         try:
+            actor: Any = ray.get_actor(name)
             # wrap_future: awaiting an ObjectRef itself leaks (ray issue 45895).
             answer = asyncio.wrap_future(actor.memory.remote().future())
-            self._samples[place] = await asyncio.wait_for(answer, ANSWER_WITHIN_S)
-        except (ray.exceptions.RayError, TimeoutError):
+            self._samples[name] = await asyncio.wait_for(answer, ANSWER_WITHIN_S)
+        except (ray.exceptions.RayError, ValueError, TimeoutError):
             # Dead, restarting or busy: what it held is unknown, so it no longer counts.
-            self._samples.pop(place, None)
+            self._samples.pop(name, None)

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from actors.fetcher.outcome import (
     Delivered,
     Halted,
+    Outcome,
     TooLong,
     TryAgain,
     Undelivered,
@@ -18,7 +19,7 @@ from actors.fetcher.outcome import (
 )
 from actors.market.chunk import Cause, Chunk, Status
 from actors.market.timeframe import Timeframe
-from cluster.dispatch import Dispatch, Send
+from cluster.dispatch import UNSENT_PAUSE_S, Dispatch, Send
 
 DAY = date(2024, 1, 1)
 
@@ -43,21 +44,28 @@ class Fleet(RuleBasedStateMachine):
         self.now_s = 0.0
         self.dispatch = Dispatch([chunk(i) for i in range(count)], self.LANES)
         self.held: list[Send] = []
-        self.buffered: set[str] = set()  # with the writer, not committed
-        self.unheard: set[str] = set()  # delivered, but the fetcher's word has not come
+        self.writer = 0  # its incarnation
+        self.buffered: set[str] = set()  # with this incarnation, not committed
         self.stored: set[str] = set()
         self.days_owed = count * 8  # days of the plan; a split must not lose one
         self.sizes = {chunk(i).id: 8 for i in range(count)}
+
+    def keep(self, chunk_id: str) -> Delivered:
+        """What the writer does: it takes a chunk once."""
+        if chunk_id not in self.stored:
+            self.buffered.add(chunk_id)
+        return Delivered(str(self.writer), Status.STORED, 1)
+
+    def settle(self, order: Send, outcome: Outcome) -> None:
+        self.dispatch.settle(order.chunk, outcome, self.now_s)
 
     @rule(step_s=st.floats(0, 3))
     def time_passes(self, step_s: float) -> None:
         self.now_s += step_s
         for order in self.dispatch.orders(self.now_s):
-            assert order.chunk.id not in self.stored, "a stored chunk is asked again"
             assert order.chunk.id not in {o.chunk.id for o in self.held}, "a chunk is sent twice"
             self.held.append(order)
-            span = (order.chunk.last - order.chunk.first).days + 1
-            self.sizes[order.chunk.id] = span
+            self.sizes[order.chunk.id] = (order.chunk.last - order.chunk.first).days + 1
 
     def pick(self, data: st.DataObject) -> Send:
         order = data.draw(st.sampled_from(self.held))
@@ -68,80 +76,79 @@ class Fleet(RuleBasedStateMachine):
     @rule(data=st.data())
     def delivers(self, data: st.DataObject) -> None:
         order = self.pick(data)
-        self.buffered.add(order.chunk.id)
-        self.dispatch.settle(order.chunk, Delivered(Status.STORED, 1), self.now_s)
+        self.settle(order, self.keep(order.chunk.id))
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
-    def commits_before_the_fetcher_is_heard(self, data: st.DataObject) -> None:
+    def delivers_to_a_writer_that_dies_before_the_word_arrives(self, data: st.DataObject) -> None:
         order = self.pick(data)
-        assert self.dispatch.committed([order.chunk.id]) == {order.chunk.id}
-        self.stored.add(order.chunk.id)
+        word = self.keep(order.chunk.id)
+        self.writer_dies()
         if data.draw(st.booleans()):
-            self.dispatch.settle(order.chunk, Delivered(Status.STORED, 1), self.now_s)
+            self.writer_tells()
+        self.settle(order, word)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def is_committed_before_the_fetcher_is_heard(self, data: st.DataObject) -> None:
+        order = self.pick(data)
+        word = self.keep(order.chunk.id)
+        self.writer_tells()
+        if data.draw(st.booleans()):
+            self.settle(order, data.draw(st.sampled_from([word, Undelivered("lost its answer")])))
         else:
-            assert self.dispatch.lost(order.chunk) is None
+            self.dispatch.lost(order.chunk)
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def comes_back_unfinished(self, data: st.DataObject) -> None:
         order = self.pick(data)
-        outcome = data.draw(
-            st.sampled_from(
-                [Unsent("stop"), Undelivered("full"), TryAgain(1.5, Cause.TIMEOUT, "slow")]
-            )
-        )
-        self.dispatch.settle(order.chunk, outcome, self.now_s)
+        outcomes = [Unsent("stop"), Undelivered("full"), TryAgain(1.5, Cause.TIMEOUT, "slow")]
+        self.settle(order, data.draw(st.sampled_from(outcomes)))
 
     @precondition(lambda self: any(o.chunk.halves() for o in self.held))
     @rule(data=st.data())
     def is_too_long(self, data: st.DataObject) -> None:
         order = data.draw(st.sampled_from([o for o in self.held if o.chunk.halves()]))
         self.held.remove(order)
-        self.dispatch.settle(order.chunk, TooLong(), self.now_s)
+        self.settle(order, TooLong())
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def dies(self, data: st.DataObject) -> None:
-        order = self.pick(data)
-        poison = self.dispatch.lost(order.chunk)
-        if poison is not None:  # the driver gives the writer its dead letter
-            self.buffered.add(poison.id)
+        self.dispatch.lost(self.pick(data).chunk)
 
     @rule()
-    def writer_commits(self) -> None:
-        news = self.dispatch.committed(self.buffered)
-        assert news == self.buffered
+    def writer_tells(self) -> None:
+        """Its answer to a call to commit; a new incarnation tells of what is in the store."""
         self.stored |= self.buffered
         self.buffered = set()
+        self.dispatch.committed(self.stored, str(self.writer))
 
     @rule()
     def writer_dies(self) -> None:
         self.buffered = set()
-        self.dispatch.committed(self.stored)
-        self.dispatch.writer_lost()
+        self.writer += 1
 
     @invariant()
     def each_chunk_is_somewhere(self) -> None:
         if not hasattr(self, "dispatch"):
             return
         assert self.dispatch.in_flight == len(self.held)
-        assert self.dispatch.uncommitted == len(self.buffered)
-        assert self.dispatch.done == len(self.stored)
-        assert self.dispatch.pending == self.dispatch.planned - len(self.stored)
+        assert self.dispatch.pending == self.dispatch.planned - self.dispatch.done
+        assert self.dispatch.done <= len(self.stored)
 
     def teardown(self) -> None:
         """Left alone with a well fleet, the plan is finished, each day exactly once."""
         if not hasattr(self, "dispatch"):
             return
         for _ in range(1000):
-            self.writer_commits()
+            self.writer_tells()
             for order in self.held:
-                self.buffered.add(order.chunk.id)
-                self.dispatch.settle(order.chunk, Delivered(Status.STORED, 1), self.now_s)
+                self.settle(order, self.keep(order.chunk.id))
             self.held = []
             self.time_passes(2.0)
-            if not self.held and not self.buffered:
+            if self.dispatch.idle and not self.dispatch.uncommitted:
                 break
         assert self.dispatch.idle
         assert self.dispatch.pending == 0
@@ -174,19 +181,43 @@ def test_a_retry_waits_its_time_and_counts_its_attempts() -> None:
     assert [o.attempt for o in dispatch.orders(12.0)] == [2]
 
 
-def test_an_attempt_that_sent_nothing_costs_none() -> None:
+def test_an_attempt_that_sent_nothing_costs_none_and_is_not_repeated_at_once() -> None:
     dispatch = Dispatch([chunk(0)], {"a": 1})
     (first,) = dispatch.orders(0.0)
     dispatch.settle(first.chunk, Unsent("the limiter is away"), 0.0)
-    assert [o.attempt for o in dispatch.orders(0.0)] == [1]
+    assert dispatch.orders(0.0) == []
+    assert [o.attempt for o in dispatch.orders(UNSENT_PAUSE_S)] == [1]
+    assert dispatch.requests == 0
 
 
-def test_a_chunk_that_keeps_killing_fetchers_is_given_up() -> None:
+def test_a_chunk_that_breaks_its_fetcher_again_and_again_is_written_off() -> None:
     dispatch = Dispatch([chunk(0)], {"a": 1}, poison_after=3)
-    verdicts = [dispatch.lost(dispatch.orders(0.0)[0].chunk) for _ in range(3)]
-    assert verdicts == [None, None, chunk(0)]
-    assert dispatch.idle
-    assert dispatch.uncommitted == 1
+    for _ in range(3):
+        (order,) = dispatch.orders(0.0)
+        assert not order.is_poison
+        dispatch.lost(order.chunk)
+    (order,) = dispatch.orders(0.0)
+    assert (order.is_poison, order.crashes) == (True, 3)
+    assert dispatch.requests == 3
+
+
+def test_a_suspect_is_sent_alone_so_that_no_innocent_chunk_is_condemned() -> None:
+    """Fetcher `a` breaks whenever it holds chunk 0. Only chunk 0 is ever written off."""
+    dispatch = Dispatch([chunk(i) for i in range(12)], {"a": 4, "b": 1}, poison_after=3)
+    written_off, done = set(), set()
+    for turn in range(200):
+        orders = dispatch.orders(float(turn))
+        guilty = {o.fetcher for o in orders if o.chunk == chunk(0) and not o.is_poison}
+        for order in orders:
+            if order.fetcher in guilty:
+                dispatch.lost(order.chunk)
+                continue
+            (written_off if order.is_poison else done).add(order.chunk)
+            dispatch.settle(order.chunk, Delivered("w", Status.STORED, 1), float(turn))
+        dispatch.committed([c.id for c in written_off | done], "w")
+    assert written_off == {chunk(0)}
+    assert len(done) == 11
+    assert dispatch.pending == 0
 
 
 def test_a_halt_stops_everything_and_keeps_the_first_reason() -> None:

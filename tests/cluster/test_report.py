@@ -27,7 +27,7 @@ def receipt(status: Status, number: int = 0) -> Receipt:
     )
 
 
-def summary(*receipts: Receipt, planned: int) -> Summary:
+def summary(*receipts: Receipt, planned: int, notes: list[str] | None = None) -> Summary:
     totals = Totals()
     for each in receipts:
         totals.add(each)
@@ -40,6 +40,7 @@ def summary(*receipts: Receipt, planned: int) -> Summary:
         store="/data",
         candles_version=3,
         unresolved=0,
+        notes=notes or [],
     )
 
 
@@ -102,3 +103,9 @@ def test_what_broke_a_run_is_told_by_its_exit_code(
     got = summary(planned=0)
     code = exit_code(got, halted=None, interrupted=False, broken=broken, unforgiven=0)
     assert code is expected
+
+
+def test_a_store_is_said_to_hold_all_only_if_all_could_be_asked_for() -> None:
+    assert "holds all" in "\n".join(lines(summary(planned=0), [], None))
+    trimmed = summary(planned=0, notes=["5minute to 2015-12-31: nothing earlier"])
+    assert "holds all" not in "\n".join(lines(trimmed, [], None))

@@ -6,7 +6,8 @@ import asyncio
 from pathlib import Path
 
 from actors.limiter.actor import Limiter
-from actors.limiter.terms import Terms
+from actors.limiter.clock import Reading
+from actors.limiter.terms import Permit, Terms, is_stale
 from actors.market.window import NS_PER_S, Window
 
 PATIENCE_S = 20.0
@@ -30,9 +31,8 @@ def test_a_permit_waits_for_an_end_and_then_for_the_span(tmp_path: Path) -> None
         assert (await limiter.use(mine)).waiting == 1
         ended_s = asyncio.get_running_loop().time()
         assert first is not None
-        await limiter.end(mine, first)
+        await limiter.end(mine, first.number)
         assert await asyncio.wait_for(third, PATIENCE_S) is not None
-        assert (await limiter.use(mine)).granted == {"run": 3}
         return asyncio.get_running_loop().time() - ended_s
 
     assert asyncio.run(play()) >= 0.2
@@ -47,7 +47,7 @@ def test_callers_are_served_in_order(tmp_path: Path) -> None:
             permit = await limiter.acquire(mine, "run")
             served.append(number)
             assert permit is not None
-            await limiter.end(mine, permit)
+            await limiter.end(mine, permit.number)
 
         await asyncio.wait_for(asyncio.gather(*map(one, range(8))), PATIENCE_S)
         return served
@@ -64,11 +64,11 @@ def test_a_paused_run_waits_while_others_go_on_and_a_stopped_one_gets_none(tmp_p
         await asyncio.sleep(0)
         await limiter.pause("paused")
         assert held is not None
-        await limiter.end(mine, held)
+        await limiter.end(mine, held.number)
         permit = await asyncio.wait_for(behind, PATIENCE_S)
         assert not waiting.done()
         assert permit is not None
-        await limiter.end(mine, permit)
+        await limiter.end(mine, permit.number)
         await limiter.resume("paused")
         assert await asyncio.wait_for(waiting, PATIENCE_S) is not None
         last = asyncio.ensure_future(limiter.acquire(mine, "paused"))
@@ -101,3 +101,53 @@ def test_where_runs_come_with_different_windows_all_of_them_hold(tmp_path: Path)
         assert [w.left for w in (await limiter.use(wide)).windows] == [99, 0]
 
     asyncio.run(play())
+
+
+def test_a_stopped_run_gets_nothing_from_a_budget_opened_later_either(tmp_path: Path) -> None:
+    async def play() -> None:
+        limiter = Limiter(str(tmp_path))
+        await limiter.stop("run")
+        assert await limiter.acquire(terms((5, 1.0)), "run") is None
+
+    asyncio.run(play())
+
+
+def test_a_caller_that_gives_up_is_not_served(tmp_path: Path) -> None:
+    """Its place goes to the next, and no permit to nobody."""
+
+    async def play() -> None:
+        limiter, mine = Limiter(str(tmp_path)), terms((1, 0.01))
+        held = await limiter.acquire(mine, "run")
+        gone = asyncio.ensure_future(limiter.acquire(mine, "run"))
+        next_one = asyncio.ensure_future(limiter.acquire(mine, "run"))
+        await asyncio.sleep(0)
+        gone.cancel()
+        assert held is not None
+        await limiter.end(mine, held.number)
+        assert await asyncio.wait_for(next_one, PATIENCE_S) is not None
+        assert (await limiter.use(mine)).waiting == 0
+
+    asyncio.run(play())
+
+
+def test_a_more_patient_run_makes_permits_live_longer(tmp_path: Path) -> None:
+    async def play() -> None:
+        limiter = Limiter(str(tmp_path))
+        await limiter.acquire(terms((5, 1.0), timeout_s=1), "brief")
+        await limiter.acquire(terms((5, 1.0), timeout_s=600), "patient")
+        overs_ns = (await limiter.use(terms((5, 1.0), timeout_s=600))).overs_ns
+        assert max(overs_ns) > 600 * NS_PER_S
+
+    asyncio.run(play())
+
+
+def reading(boot_id: str, boot_s: float, wall_s: float) -> Reading:
+    return Reading(boot_id, round(boot_s * NS_PER_S), round(wall_s * NS_PER_S))
+
+
+def test_a_permit_is_stale_after_a_sleep_and_fresh_before() -> None:
+    permit = Permit(1, reading("boot", 100.0, 5000.0))
+    assert not is_stale(permit, reading("boot", 101.0, 9999.0))
+    assert is_stale(permit, reading("boot", 190.0, 5000.0))
+    assert not is_stale(permit, reading("another computer", 7.0, 5001.0))
+    assert is_stale(permit, reading("another computer", 7.0, 5090.0))

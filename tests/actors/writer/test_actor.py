@@ -1,0 +1,92 @@
+"""The writer's shell, without Ray: a plain class and threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+from actors.writer.actor import Writer
+from actors.writer.buffer import BufferRules
+
+SBIN = "NSE_EQ|INE062A01020"
+JANUARY = (date(2024, 1, 1), date(2024, 1, 31))
+FEBRUARY = (date(2024, 2, 1), date(2024, 2, 29))
+AT_ONCE = BufferRules(commit_every_s=0.0)
+AT_LEISURE = BufferRules(commit_every_s=1000.0)
+PATIENCE_S = 20.0
+
+
+def told(writer: Writer) -> str:
+    """Its incarnation, as a driver learns it."""
+    return writer.commit(0.0, None).writer
+
+
+def test_what_is_kept_is_committed_once_and_then_told(kit, uri: str) -> None:
+    writer = Writer(uri, "r", AT_ONCE)
+    known = told(writer)
+    delivery = kit.stored(kit.chunk(SBIN, *JANUARY), run_id="r")
+    assert writer.keep(delivery) == known
+    assert [r.chunk for r in writer.commit(PATIENCE_S, known).receipts] == [delivery.receipt.chunk]
+    assert writer.commit(0.0, known).receipts == ()
+
+
+def test_a_delivery_repeated_after_its_commit_is_not_stored_again(kit, uri: str) -> None:
+    """Its fetcher had not heard the answer. One chunk, one receipt."""
+    writer = Writer(uri, "r", AT_ONCE)
+    known = told(writer)
+    delivery = kit.stored(kit.chunk(SBIN, *JANUARY), run_id="r")
+    writer.keep(delivery)
+    writer.commit(PATIENCE_S, known)
+    assert writer.keep(delivery) == known
+    assert writer.commit(0.0, known).receipts == ()
+
+
+def test_a_new_incarnation_tells_what_the_one_before_had_committed(kit, uri: str) -> None:
+    """And nothing of what that one had only gathered."""
+    first = Writer(uri, "r", AT_ONCE)
+    known = told(first)
+    stored = kit.stored(kit.chunk(SBIN, *JANUARY), run_id="r")
+    first.keep(stored)
+    first.commit(PATIENCE_S, known)
+    first.keep(kit.stored(kit.chunk(SBIN, *FEBRUARY), run_id="r"))
+
+    second = Writer(uri, "r", AT_ONCE)
+    answer = second.commit(PATIENCE_S, known)
+    assert answer.writer != known
+    assert [r.chunk for r in answer.receipts] == [stored.receipt.chunk]
+    assert second.keep(stored) == answer.writer
+    assert second.commit(0.0, answer.writer).receipts == ()
+
+
+def test_a_batch_waits_for_its_time_unless_hurried(kit, uri: str) -> None:
+    writer = Writer(uri, "r", AT_LEISURE)
+    known = told(writer)
+    writer.keep(kit.stored(kit.chunk(SBIN, *JANUARY), run_id="r"))
+    assert writer.commit(0.0, known).receipts == ()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(writer.commit, PATIENCE_S, known)
+        writer.hurry()
+        assert len(waiting.result(PATIENCE_S).receipts) == 1
+
+
+def test_a_full_buffer_makes_fetchers_wait_until_a_commit_makes_room(kit, uri: str) -> None:
+    rules = BufferRules(commit_every_s=1000.0, commit_bytes=1, limit_bytes=1)
+    writer = Writer(uri, "r", rules)
+    known = told(writer)
+    writer.keep(kit.stored(kit.chunk(SBIN, *JANUARY), run_id="r"))
+    with ThreadPoolExecutor(1) as pool:
+        second = kit.stored(kit.chunk(SBIN, *FEBRUARY), run_id="r")
+        waiting = pool.submit(writer.keep, second)
+        assert len(writer.commit(PATIENCE_S, known).receipts) == 1
+        assert waiting.result(PATIENCE_S) == known
+    assert len(writer.commit(PATIENCE_S, known).receipts) == 1
+
+
+def test_a_store_that_refuses_is_told_by_its_first_call(tmp_path: Path) -> None:
+    """Not by the constructor, which Ray would run again and again."""
+    (tmp_path / "file").write_text("no folder")
+    writer = Writer(str(tmp_path / "file"), "r", AT_ONCE)
+    with ThreadPoolExecutor(1) as pool:
+        error = pool.submit(writer.commit, 0.0, None).exception(PATIENCE_S)
+    assert "not a folder" in str(error)
