@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-LOOK_EVERY_S = 0.1
+# At Ray's dozen processes, looking so often takes 3 % of one core; oftener, it would be felt.
+LOOK_EVERY_S = 0.2
 MEMORY_EVERY = 3  # looks
 
 
