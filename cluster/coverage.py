@@ -12,7 +12,7 @@ Span = tuple[int, int]  # first and last day, both included
 Spans = tuple[Span, ...]  # ascending, with at least a day between one and the next
 
 #: A receipt that is stored or empty: first day, last day, when it was fetched.
-Holding = tuple[date, date, datetime]
+Answered = tuple[date, date, datetime]
 
 _DAY = timedelta(days=1)
 
@@ -49,18 +49,18 @@ def subtracted(spans: Spans, taken: Spans) -> Spans:
     return tuple(left)
 
 
-def held_days(timeframe: Timeframe, holdings: Iterable[Holding], now: datetime) -> Spans:
+def held_days(timeframe: Timeframe, answers: Iterable[Answered], now: datetime) -> Spans:
     """Days that need not be asked again at `now`.
 
     A bar fetched before it settled is held until it has settled, or until more of its days have
     passed than were asked: a week fetched on Wednesday is missing, whole, on Thursday.
     """
     yesterday = ist_date(now) - _DAY
-    return united(_held(timeframe, holding, now, yesterday) for holding in holdings)
+    return united(_held(timeframe, answer, now, yesterday) for answer in answers)
 
 
-def _held(timeframe: Timeframe, holding: Holding, now: datetime, yesterday: date) -> Span:
-    first, last, fetched_at = holding
+def _held(timeframe: Timeframe, answer: Answered, now: datetime, yesterday: date) -> Span:
+    first, last, fetched_at = answer
     bar_first, bar_last = timeframe.bar_days(first)
     # A bar of which only the end was asked says nothing of the whole.
     start = bar_first if bar_first == first else bar_last + _DAY

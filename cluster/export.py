@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from actors.market.candles import CANDLES
 from actors.market.errors import UsageError
+from actors.market.sessions import IST_SHIFT_US
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -34,7 +35,7 @@ class Format(StrEnum):
 
 
 #: What is handed out: all but the partition, and stamps as India's clocks show them.
-_IST_SHIFT = pa.scalar(19_800_000_000, pa.duration("us"))  # +05:30
+_IST_SHIFT = pa.scalar(IST_SHIFT_US, pa.duration("us"))
 _NAMES = [name for name in CANDLES.names if name != "period"]
 TYPED = pa.schema([CANDLES.field(name) for name in _NAMES]).set(
     _NAMES.index("ts"), CANDLES.field("ts").with_type(pa.timestamp("us", tz="Asia/Kolkata"))

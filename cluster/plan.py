@@ -14,11 +14,11 @@ from actors.market.instrument import Instrument
 from actors.market.sessions import ist_date
 from actors.market.timeframe import Timeframe
 from actors.upstox import limits
-from cluster.coverage import Holding, Span, held_days, subtracted, united
+from cluster.coverage import Answered, Span, held_days, subtracted, united
 from cluster.cuts import calendar_period, cut, longest_first
 
 #: Receipts that are stored or empty, by instrument_key and timeframe label.
-Held = Mapping[tuple[str, str], Sequence[Holding]]
+Held = Mapping[tuple[str, str], Sequence[Answered]]
 
 _DAY = timedelta(days=1)
 

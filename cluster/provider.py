@@ -30,7 +30,7 @@ class Provider:
 def provider_of(config: RunConfig) -> Iterator[Provider]:
     """The provider a config names. A look-alike without an address is started, and stopped afterwards."""
     settings = config.provider
-    token = TokenSource(file=None if settings.token_file is None else str(settings.token_file))
+    token = TokenSource.find(settings.token_file)
     windows = _shared(config)
     if settings.name == "lookalike" and settings.base_url is None:
         from cluster.lookalike.launch import run_lookalike

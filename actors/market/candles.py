@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from actors.market.chunk import Chunk, Receipt
-from actors.market.sessions import settled_at
+from actors.market.sessions import IST_SHIFT_US, settled_at
 
 
 def _field(name: str, kind: pa.DataType, meaning: str) -> pa.Field:
@@ -61,7 +61,7 @@ QUARANTINE = pa.schema(
     ]
 )
 
-_IST_SHIFT = pa.scalar(19_800_000_000, pa.duration("us"))  # +05:30
+_IST_SHIFT = pa.scalar(IST_SHIFT_US, pa.duration("us"))
 
 
 @dataclass(frozen=True, slots=True)

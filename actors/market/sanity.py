@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from actors.market.sessions import IST
+from actors.market.sessions import IST, IST_SHIFT_US
 from actors.market.timeframe import Timeframe
 
 Mask = npt.NDArray[np.bool_]
@@ -19,7 +19,6 @@ Stamps = npt.NDArray[np.int64]
 
 _US_A_MINUTE = 60_000_000
 _US_A_DAY = 86_400_000_000
-_IST_SHIFT_US = 19_800_000_000  # +05:30
 _MINUTES_A_QUARTER = 15
 _UNIX_DAY = date(1970, 1, 1)
 _UNIX_START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -88,7 +87,7 @@ def _of_values(bars: pa.Table) -> list[tuple[str, Mask]]:
 
 
 def _inside(ts: Stamps, timeframe: Timeframe, first: date, last: date) -> Mask:
-    days = (ts + _IST_SHIFT_US) // _US_A_DAY
+    days = (ts + IST_SHIFT_US) // _US_A_DAY
     inside: Mask = ((_unix_days(first) <= days) & (days <= _unix_days(last))).astype(bool)
     if not timeframe.is_intraday:
         # A week or month may be labelled with a day outside the span and still hold one of it.
@@ -103,7 +102,7 @@ def _unix_days(day: date) -> int:
 
 
 def _on_grid(ts: Stamps, timeframe: Timeframe, opening_minute: int | None) -> Mask:
-    in_day_us = (ts + _IST_SHIFT_US) % _US_A_DAY
+    in_day_us = (ts + IST_SHIFT_US) % _US_A_DAY
     if not timeframe.is_intraday:
         return (in_day_us == 0).astype(bool)  # type: ignore[no-any-return]
     whole: Mask = (in_day_us % _US_A_MINUTE == 0).astype(bool)
@@ -123,13 +122,13 @@ def _crowded(ts: Stamps, anchors: Mask, interval: int) -> Mask:
     anchor_ts = ts[anchors]
     if not len(anchor_ts):
         return np.zeros(len(ts), dtype=bool)
-    days = (ts + _IST_SHIFT_US) // _US_A_DAY
+    days = (ts + IST_SHIFT_US) // _US_A_DAY
     after = np.searchsorted(anchor_ts, ts)
     crowded = np.zeros(len(ts), dtype=bool)
     for place in (after - 1, after):
         there = (place >= 0) & (place < len(anchor_ts))
         nearest = anchor_ts[np.clip(place, 0, len(anchor_ts) - 1)]
         near = np.abs(nearest - ts) < interval * _US_A_MINUTE
-        same_day = (nearest + _IST_SHIFT_US) // _US_A_DAY == days
+        same_day = (nearest + IST_SHIFT_US) // _US_A_DAY == days
         crowded |= there & near & same_day
     return crowded

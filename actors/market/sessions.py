@@ -6,6 +6,7 @@ from actors.market.timeframe import Timeframe
 
 #: India keeps one offset all year, so a fixed one is exact.
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
+IST_SHIFT_US = 19_800_000_000  # microseconds that India's clocks are ahead of UTC
 
 #: From this time of the next day on, a day's history is taken as complete. The provider did not serve a
 #: day's bar by 17:30 of the same day and did by 08:03 of the next morning (one session observed,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import subprocess
+import threading
 import time
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+from urllib.request import urlopen
 
+import psutil
 import pytest
 from deltalake import DeltaTable
 
@@ -40,9 +48,9 @@ def expected(scan: Scan) -> dict[tuple[str, str], list[Bar]]:
     return market(scan, keys, scan.config["timeframes"])
 
 
-def wait_until_committed(scan: Scan, process: subprocess.Popen[str]) -> None:
-    """Until the run has made its first commit, and is surely in its middle."""
-    log = scan.store / "candles" / "_delta_log" / "00000000000000000001.json"
+def wait_until_committed(scan: Scan, process: subprocess.Popen[str], version: int = 1) -> None:
+    """Until the run has made so many commits, and is surely in its middle."""
+    log = scan.store / "candles" / "_delta_log" / f"{version:020}.json"
     until_s = time.monotonic() + 60
     while not log.exists():
         assert time.monotonic() < until_s
@@ -154,8 +162,13 @@ def test_a_refused_token_ends_the_run_at_once_and_is_shown_nowhere(scan: Scan) -
     assert "UDAPI100050" in done.stderr
     assert judged["requests"] <= 2 * 8, "it went on asking"
     assert done.summary["pending"] == 15
-    files = [path for path in scan.folder.rglob("*") if path.is_file()]
-    assert files
+    places = [
+        scan.folder,
+        Path(os.environ["CANDLEFLEET_STATE_DIR"]),
+        Path("/tmp/ray/session_latest"),
+    ]
+    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    assert any(path.suffix == ".out" for path in files), "Ray's logs were not looked at"
     assert not [path for path in files if secret.encode() in path.read_bytes()]
     assert secret not in done.stderr
 
@@ -176,3 +189,73 @@ def test_no_window_is_overfull_at_the_provider(scan: Scan) -> None:
     assert judged["requests"] > 30
     assert judged["refused"] == 0
     assert all(w["worst"] <= w["limit"] for w in judged["windows"])
+
+
+def test_every_actor_may_be_killed_and_the_laws_hold(scan: Scan) -> None:
+    """`kill -9` of one actor's process after another: the run goes on by itself and ends well."""
+    scan.config["timeframes"] = ["1day", "1minute", "5minute"]
+    scan.config["writer"] = {"commit_every_s": 0.2}
+    scan.config["fleet"] = {"fetchers": 2, "threads": 1}
+    scan.config["budget"] = {"windows": [{"limit": 4, "seconds": 1.0}]}
+    with run_lookalike(Settings(windows=((4, 1.0),), latency_s=0.1)) as exchange:
+        scan.exchange = exchange
+        process = scan.start()
+        for kills, actor in enumerate(["Writer", "Fetcher", "Limiter", "Monitor"]):
+            wait_until_committed(scan, process, version=1 + 2 * kills)
+            kill(process, actor)
+        done = finish(process)
+        judged = exchange.judge()
+    assert done.code == 0, done.stderr
+    assert (done.summary["failed"], done.summary["pending"]) == (0, 0)
+    assert scan.rows() == expected(scan)
+    ids = [receipt["chunk_id"] for receipt in scan.receipts()]
+    assert len(ids) == len(set(ids)) == done.summary["planned"]
+    assert judged["refused"] == 0
+    assert judged["windows"][0]["worst"] <= 4
+
+
+def kill(process: subprocess.Popen[str], actor: str) -> None:
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if child.name().startswith(f"ray::{actor}"[:15]):
+            child.kill()
+            return
+    pytest.fail(f"no process of {actor}")
+
+
+class Stricter(BaseHTTPRequestHandler):
+    """The look-alike, but no request may span more than 20 days."""
+
+    exchange = ""
+    refused: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        last, first = self.path.split("/")[-2:]
+        if (date.fromisoformat(last) - date.fromisoformat(first)).days >= 20:
+            self.refused.append(self.path)
+            error = {"errorCode": "UDAPI1148", "message": "Invalid date range"}
+            status, body = 400, json.dumps({"status": "error", "errors": [error]}).encode()
+        else:
+            with urlopen(self.exchange + self.path) as response:
+                status, body = response.status, response.read()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_span_the_provider_finds_too_long_is_split_and_goes_on(scan: Scan) -> None:
+    Stricter.exchange = scan.exchange.base_url
+    scan.config["timeframes"] = ["5minute"]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stricter) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = scan.run("--base-url", f"http://127.0.0.1:{server.server_port}")
+        server.shutdown()
+    assert done.code == 0, done.stderr
+    assert len(Stricter.refused) == 10
+    assert done.summary["planned"] == done.summary["stored"] == 20
+    assert done.summary["requests"] == 30
+    assert scan.rows() == expected(scan)
