@@ -17,7 +17,8 @@ from tests.benchmarks.listed import shares
 DAYS = ("2024-01-01", "2024-01-31")
 TIMEFRAMES = ("1day", "1hour")
 SHARES = 500
-FASTER = 2  # more, and small machines could not keep up with the first window
+# Delays of the machine weigh as many times more, and a small one could not keep up with much more.
+FASTER = 2
 WINDOWS = tuple((limit, seconds / FASTER) for limit, seconds in PUBLISHED_WINDOWS)
 
 
