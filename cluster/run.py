@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -36,6 +37,7 @@ AWAY_AT_MOST_S = 180.0  # without any fetcher
 PAUSE_AT_MOST_S = 60.0  # without memory coming down
 DRAIN_S = 45.0  # after a stop, beyond the deadline of requests under way
 TIDY_WITHIN_S = 600.0
+LAST_LOOK_WITHIN_S = 3.0
 ANSWER_WITHIN_S = 30.0  # what `ray.wait` has named is there already
 
 
@@ -90,7 +92,7 @@ class Run:
                 self._crew.writer.hurry.remote()
             for ref in self._answered():
                 self._calls.pop(ref)(ref)
-        self._show()
+        self._look_once_more()
         if self._trouble is not None:
             raise self._trouble
         if self._give_up_s is None:
@@ -156,6 +158,8 @@ class Run:
     def _miss(self, fetcher: str) -> None:
         if self._dispatch.away(fetcher):
             log.warning("fetcher.lost", extra={"fetcher": fetcher})
+            # Before the new one can wait for anything itself.
+            self._crew.limiter.abandon.remote(self._assignment.run_id, fetcher)
             self._ping(fetcher)
 
     def _ping(self, fetcher: str) -> None:
@@ -209,6 +213,15 @@ class Run:
             log.warning("store.untidy", extra={"error": str(error)})
 
     # from the monitor and the limiter
+
+    def _look_once_more(self) -> None:
+        """For the last line: the picture at hand is up to half a second old."""
+        snapshot = self._crew.monitor.snapshot.remote(sample())
+        use = self._crew.limiter.use.remote(self._assignment.terms)
+        with contextlib.suppress(RayActorError, GetTimeoutError, UsageError):
+            self._outlook.snapshot = answer(snapshot, LAST_LOOK_WITHIN_S)
+            self._outlook.use = answer(use, LAST_LOOK_WITHIN_S)
+        self._show()
 
     def _take_snapshot(self, ref: Any) -> None:
         try:

@@ -72,7 +72,9 @@ class Fetcher:
     @ray.method(concurrency_group="fetch")
     def fetch(self, chunk: Chunk, attempt: int) -> Outcome:
         """Make one attempt (counted from 1) at `chunk`: at most one request is sent."""
-        asked = self._limiter.acquire.remote(self._settings.terms, self._settings.run_id)
+        asked = self._limiter.acquire.remote(
+            self._settings.terms, self._settings.run_id, self._name
+        )
         try:
             permit: Permit | None = ray.get(asked, timeout=PERMIT_WITHIN_S)
         except RayActorError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from actors.limiter.budget import Budget
 from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
-from actors.limiter.queue import Queue
+from actors.limiter.queue import Place, Queue
 from actors.limiter.terms import Permit, Terms
 from actors.limiter.windows import WindowUse
 from actors.market.errors import UsageError
@@ -50,21 +50,22 @@ class Limiter:
         self._paused: set[str] = set()  # runs
         self._stopped: set[str] = set()
 
-    async def acquire(self, terms: Terms, run_id: str) -> Permit | None:
+    async def acquire(self, terms: Terms, run_id: str, holder: str) -> Permit | None:
         """A permit to send one request, once there is room; None if the run is to send no more.
 
-        First come, first served. Waits as long as it takes.
+        First come, first served. Waits as long as it takes. `holder` names the fetcher.
         """
         if run_id in self._stopped:
             return None
         counter = self._counter(terms)
         ticket: Ticket = asyncio.get_running_loop().create_future()
-        counter.queue.join(run_id, ticket)
+        place = Place(run_id, holder, ticket)
+        counter.queue.join(place)
         self._serve(counter)
         try:
             return await ticket
         finally:
-            counter.queue.drop(ticket)  # a caller that gave up must not be served
+            counter.queue.drop(place)  # a caller that gave up must not be served
 
     async def end(self, terms: Terms, permit: int) -> None:
         """The permit's request is surely over."""
@@ -92,6 +93,12 @@ class Limiter:
         self._stopped.add(run_id)
         for counter in self._counters.values():
             for ticket in counter.queue.leave(run_id):
+                ticket.set_result(None)
+
+    async def abandon(self, run_id: str, holder: str) -> None:
+        """The fetcher has died: what it waits for would be granted to nobody, and count for long."""
+        for counter in self._counters.values():
+            for ticket in counter.queue.leave(run_id, holder):
                 ticket.set_result(None)
 
     async def use(self, terms: Terms) -> BudgetUse:
@@ -123,14 +130,13 @@ class Limiter:
         if counter.alarm is not None:
             counter.alarm.cancel()
             counter.alarm = None
-        while (entry := counter.queue.first(self._paused)) is not None:
+        while (place := counter.queue.first(self._paused)) is not None:
             now = read()
-            run_id, ticket = entry
             try:
-                permit = counter.budget.grant(now, run_id)
+                permit = counter.budget.grant(now, place.run_id)
             except UsageError as error:  # the ledger: nobody can be granted anything
-                counter.queue.drop(ticket)
-                ticket.set_exception(error)
+                counter.queue.drop(place)
+                place.ticket.set_exception(error)
                 continue
             if permit is None:
                 wait_ns = counter.budget.free_at(now) - now.boot_ns
@@ -138,8 +144,8 @@ class Limiter:
                     wait_ns / NS_PER_S, self._serve, counter
                 )
                 return
-            counter.queue.drop(ticket)
-            ticket.set_result(Permit(permit, now))
+            counter.queue.drop(place)
+            place.ticket.set_result(Permit(permit, now))
 
 
 def _covers(budget: Budget, terms: Terms) -> bool:

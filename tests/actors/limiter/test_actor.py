@@ -23,9 +23,9 @@ def test_a_permit_waits_for_an_end_and_then_for_the_span(tmp_path: Path) -> None
 
     async def play() -> float:
         limiter, mine = Limiter(str(tmp_path)), terms((2, 0.2))
-        first = await limiter.acquire(mine, "run")
-        await limiter.acquire(mine, "run")
-        third = asyncio.ensure_future(limiter.acquire(mine, "run"))
+        first = await limiter.acquire(mine, "run", "fetcher-1")
+        await limiter.acquire(mine, "run", "fetcher-1")
+        third = asyncio.ensure_future(limiter.acquire(mine, "run", "fetcher-1"))
         await asyncio.sleep(0)
         assert not third.done()
         assert (await limiter.use(mine)).waiting == 1
@@ -44,7 +44,7 @@ def test_callers_are_served_in_order(tmp_path: Path) -> None:
         served: list[int] = []
 
         async def one(number: int) -> None:
-            permit = await limiter.acquire(mine, "run")
+            permit = await limiter.acquire(mine, "run", "fetcher-1")
             served.append(number)
             assert permit is not None
             await limiter.end(mine, permit.number)
@@ -58,9 +58,9 @@ def test_callers_are_served_in_order(tmp_path: Path) -> None:
 def test_a_paused_run_waits_while_others_go_on_and_a_stopped_one_gets_none(tmp_path: Path) -> None:
     async def play() -> None:
         limiter, mine = Limiter(str(tmp_path)), terms((1, 0.01))
-        held = await limiter.acquire(mine, "other")
-        waiting = asyncio.ensure_future(limiter.acquire(mine, "paused"))
-        behind = asyncio.ensure_future(limiter.acquire(mine, "other"))
+        held = await limiter.acquire(mine, "other", "fetcher-1")
+        waiting = asyncio.ensure_future(limiter.acquire(mine, "paused", "fetcher-1"))
+        behind = asyncio.ensure_future(limiter.acquire(mine, "other", "fetcher-1"))
         await asyncio.sleep(0)
         await limiter.pause("paused")
         assert held is not None
@@ -71,11 +71,11 @@ def test_a_paused_run_waits_while_others_go_on_and_a_stopped_one_gets_none(tmp_p
         await limiter.end(mine, permit.number)
         await limiter.resume("paused")
         assert await asyncio.wait_for(waiting, PATIENCE_S) is not None
-        last = asyncio.ensure_future(limiter.acquire(mine, "paused"))
+        last = asyncio.ensure_future(limiter.acquire(mine, "paused", "fetcher-1"))
         await asyncio.sleep(0)
         await limiter.stop("paused")
         assert await asyncio.wait_for(last, PATIENCE_S) is None
-        assert await limiter.acquire(mine, "paused") is None
+        assert await limiter.acquire(mine, "paused", "fetcher-1") is None
 
     asyncio.run(play())
 
@@ -85,7 +85,7 @@ def test_a_new_limiter_knows_what_the_one_before_has_spent(tmp_path: Path) -> No
 
     async def play() -> None:
         mine = terms((2, 1000.0))
-        await Limiter(str(tmp_path)).acquire(mine, "run")
+        await Limiter(str(tmp_path)).acquire(mine, "run", "fetcher-1")
         (window,) = (await Limiter(str(tmp_path)).use(mine)).windows
         assert window.left == 1
 
@@ -96,7 +96,7 @@ def test_where_runs_come_with_different_windows_all_of_them_hold(tmp_path: Path)
     async def play() -> None:
         limiter = Limiter(str(tmp_path))
         wide, narrow = terms((100, 1000.0)), terms((1, 1000.0))
-        assert await limiter.acquire(wide, "wide") is not None
+        assert await limiter.acquire(wide, "wide", "fetcher-1") is not None
         assert [w.left for w in (await limiter.use(narrow)).windows] == [99, 0]
         assert [w.left for w in (await limiter.use(wide)).windows] == [99, 0]
 
@@ -107,7 +107,7 @@ def test_a_stopped_run_gets_nothing_from_a_budget_opened_later_either(tmp_path: 
     async def play() -> None:
         limiter = Limiter(str(tmp_path))
         await limiter.stop("run")
-        assert await limiter.acquire(terms((5, 1.0)), "run") is None
+        assert await limiter.acquire(terms((5, 1.0)), "run", "fetcher-1") is None
 
     asyncio.run(play())
 
@@ -117,9 +117,9 @@ def test_a_caller_that_gives_up_is_not_served(tmp_path: Path) -> None:
 
     async def play() -> None:
         limiter, mine = Limiter(str(tmp_path)), terms((1, 0.01))
-        held = await limiter.acquire(mine, "run")
-        gone = asyncio.ensure_future(limiter.acquire(mine, "run"))
-        next_one = asyncio.ensure_future(limiter.acquire(mine, "run"))
+        held = await limiter.acquire(mine, "run", "fetcher-1")
+        gone = asyncio.ensure_future(limiter.acquire(mine, "run", "fetcher-1"))
+        next_one = asyncio.ensure_future(limiter.acquire(mine, "run", "fetcher-1"))
         await asyncio.sleep(0)
         gone.cancel()
         assert held is not None
@@ -133,8 +133,8 @@ def test_a_caller_that_gives_up_is_not_served(tmp_path: Path) -> None:
 def test_a_more_patient_run_makes_permits_live_longer(tmp_path: Path) -> None:
     async def play() -> None:
         limiter = Limiter(str(tmp_path))
-        await limiter.acquire(terms((5, 1.0), timeout_s=1), "brief")
-        await limiter.acquire(terms((5, 1.0), timeout_s=600), "patient")
+        await limiter.acquire(terms((5, 1.0), timeout_s=1), "brief", "fetcher-1")
+        await limiter.acquire(terms((5, 1.0), timeout_s=600), "patient", "fetcher-1")
         overs_ns = (await limiter.use(terms((5, 1.0), timeout_s=600))).overs_ns
         assert max(overs_ns) > 600 * NS_PER_S
 
@@ -151,3 +151,21 @@ def test_a_permit_is_stale_after_a_sleep_and_fresh_before() -> None:
     assert is_stale(permit, reading("boot", 190.0, 5000.0))
     assert not is_stale(permit, reading("another computer", 7.0, 5001.0))
     assert is_stale(permit, reading("another computer", 7.0, 5090.0))
+
+
+def test_what_a_dead_fetcher_waits_for_is_granted_to_nobody(tmp_path: Path) -> None:
+    """Or each of its places would cost a permit that counts until a request could not arrive."""
+
+    async def play() -> None:
+        limiter, mine = Limiter(str(tmp_path)), terms((1, 0.01))
+        held = await limiter.acquire(mine, "run", "fetcher-1")
+        dead = [asyncio.ensure_future(limiter.acquire(mine, "run", "fetcher-1")) for _ in range(5)]
+        alive = asyncio.ensure_future(limiter.acquire(mine, "run", "fetcher-2"))
+        await asyncio.sleep(0)
+        await limiter.abandon("run", "fetcher-1")
+        assert await asyncio.gather(*dead) == [None] * 5
+        assert held is not None
+        await limiter.end(mine, held.number)
+        assert await asyncio.wait_for(alive, PATIENCE_S) is not None
+
+    asyncio.run(play())
