@@ -227,7 +227,10 @@ def lookalike(context: typer.Context) -> None:
     from cluster.lookalike.launch import serve
     from cluster.lookalike.settings import read_argv
 
-    serve(read_argv(context.args, prog="candlefleet lookalike"), typer.echo)
+    try:
+        serve(read_argv(context.args, prog="candlefleet lookalike"), typer.echo)
+    except (OSError, OverflowError, ValueError) as error:  # a port taken, a fault there is not
+        raise UsageError(str(error), "lookalike") from None
 
 
 def main() -> NoReturn:

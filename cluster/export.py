@@ -64,8 +64,10 @@ def export(
     A symbol may also be a whole instrument key. The file appears only when it is complete. Raises
     UsageError for an unknown symbol, a file that exists, and a choice that holds no candle.
     """
+    if out.is_symlink() or (out.exists() and not out.is_file()):
+        raise UsageError(f"{out} is not a plain file", "--out")
     if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists; choose another name or overwrite it", "--out")
+        raise UsageError(f"{out} exists; choose another name or give --overwrite", "--out")
     if not out.parent.is_dir():
         raise UsageError(f"there is no folder {out.parent}", "--out")
     keys = None if symbols is None else _instrument_keys(store, symbols)

@@ -37,6 +37,28 @@ class JsonLines(logging.Formatter):
         return json.dumps(entry, default=str)
 
 
+#: Events that people should read, as sentences.
+_SENTENCES = {
+    "run.stopping": "Stopping: {reason}. What was fetched is being stored.",
+    "run.abandoned": "Gave up waiting for {in_flight} requests under way.",
+    "run.broken": "The run cannot go on: {error}",
+    "fleet.paused": "Paused: {reason}.",
+    "fleet.resumed": "Memory is back under its limit; going on.",
+    "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
+    "fetcher.returned": "{fetcher} is back.",
+    "writer.lost": "The writer has died and restarts; {uncommitted} uncommitted chunks may be asked again.",
+    "store.untidy": "Small files were not merged: {error}",
+}
+
+
+def sentence(record: logging.LogRecord) -> str:
+    """The event in words, or with its numbers where there are no words for it."""
+    extra = _extra(record)
+    if record.getMessage() in _SENTENCES:
+        return _SENTENCES[record.getMessage()].format_map(extra)
+    return "  ".join([record.getMessage(), *(f"{k}={v}" for k, v in extra.items())])
+
+
 class _HumanLines(logging.Handler):
     """Warnings and worse, on the console that also shows the progress (so neither tears the other)."""
 
@@ -45,15 +67,9 @@ class _HumanLines(logging.Handler):
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        facts = "  ".join(f"{k}={v}" for k, v in _extra(record).items() if v is not None)
         style = "red" if record.levelno >= logging.ERROR else "yellow"
-        self._console.print(
-            f"{record.getMessage()}  {facts}",
-            style=style,
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        text = sentence(record)
+        self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

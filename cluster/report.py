@@ -82,7 +82,7 @@ def exit_code(
         return Exit.REFUSED
     if isinstance(broken, UsageError):
         return Exit.USAGE
-    if interrupted and broken is None:
+    if interrupted and broken is None and summary.pending:
         return Exit.INTERRUPTED
     if broken or summary.failed or summary.pending or unforgiven:
         return Exit.INCOMPLETE

@@ -152,7 +152,7 @@ class Run:
             self._dispatch.settle(order.chunk, outcome, time.monotonic())
 
     def _lose(self, chunk: Chunk) -> None:
-        log.warning("chunk.lost", extra={"chunk": chunk.id})
+        log.info("chunk.lost", extra={"chunk": chunk.id})
         self._dispatch.lost(chunk)
 
     def _miss(self, fetcher: str) -> None:
@@ -191,7 +191,8 @@ class Run:
             raise StoreError(problem, self._assignment.store) from error
         self._writer, self._writer_heard_s = committed.writer, time.monotonic()
         self._count(committed)
-        self._call_commit()
+        if not self._over():  # or tidying would wait for that call
+            self._call_commit()
 
     def _count(self, committed: Committed) -> None:
         ids = [receipt.chunk.id for receipt in committed.receipts]
@@ -315,6 +316,6 @@ def _note(order: Send, outcome: Outcome) -> None:
         case TooLong():
             log.info("chunk.split", extra=facts)
         case Halted():
-            log.warning("chunk.refused", extra={**facts, "error": outcome.reason})
+            log.info("chunk.refused", extra={**facts, "error": outcome.reason})
         case _:
             log.info("chunk.unfinished", extra={**facts, "reason": outcome.reason})

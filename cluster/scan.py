@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actors.fetcher.verdict import RetryRules
+from actors.limiter.ledger import Ledger
 from actors.limiter.terms import Terms
 from actors.market.errors import CandlefleetError
 from actors.market.sessions import IST
@@ -26,6 +27,7 @@ from cluster.config import RunConfig
 from cluster.display import progress_display
 from cluster.exit import Exit
 from cluster.logs import run_log
+from cluster.occupancy import occupied
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of
 from cluster.report import Summary, exit_code, lines, summarise
@@ -93,10 +95,16 @@ def scan(config: RunConfig, console: Console, address: str | None = None) -> Fin
 
 def execute(prepared: Prepared, console: Console, address: str | None = None) -> Finished:
     """Work a plan off, and leave a manifest, a log and a report in the run's folder."""
-    began, began_s = datetime.now(UTC), time.monotonic()
-    run_id = new_run_id(began)
+    run_id = new_run_id(datetime.now(UTC))
     if not prepared.plan.chunks:
         return _finished(prepared, run_id, Worked(), 0.0)
+    Ledger(prepared.provider.state_dir).close()  # a damaged one is better known before Ray starts
+    with occupied(prepared.store.uri):
+        return _execute(prepared, run_id, console, address)
+
+
+def _execute(prepared: Prepared, run_id: str, console: Console, address: str | None) -> Finished:
+    began, began_s = datetime.now(UTC), time.monotonic()
     folder = prepared.store.run(run_id)
     folder.write("manifest.json", _json(_manifest(prepared, run_id, began)))
     with _log_file(folder) as path, run_log(path, console):

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import io
 import logging
 import os
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import ray
@@ -16,6 +18,11 @@ NAMESPACE = "candlefleet"
 
 #: Candles pass through here on their way from fetchers to the writer, never the whole of them at once.
 OBJECT_STORE_BYTES = 300 * 2**20
+
+REACHED_WITHIN_S = 5.0
+NEWS_CHARS = 500  # of one of Ray's paragraphs
+
+log = logging.getLogger(__name__)
 
 # Set before Ray starts, because its processes inherit them.
 _RAY_ENVIRONMENT = {
@@ -34,19 +41,32 @@ def ray_session(address: str | None, interrupt: Interrupt) -> Iterator[str]:
     """
     for name, value in _RAY_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    try:
-        _init(address)
-    except SystemExit:
-        # Ray's own answer to a SIGTERM that comes while it starts.
-        interrupt.signal = interrupt.signal or "SIGTERM"
-    interrupt.arm()
-    try:
-        yield "a cluster of this run's own" if address is None else f"the cluster at {address}"
-    finally:
-        ray.shutdown()
+    # Ray prints its own news to stdout, which is for results.
+    with redirect_stdout(_RayNews()):
+        try:
+            _init(address)
+        except SystemExit:
+            # Ray's own answer to a SIGTERM that comes while it starts.
+            interrupt.signal = interrupt.signal or "SIGTERM"
+        interrupt.arm()
+        try:
+            yield "a cluster of this run's own" if address is None else f"the cluster at {address}"
+        finally:
+            ray.shutdown()
+
+
+class _RayNews(io.TextIOBase):
+    """Takes what Ray prints into the run's log."""
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            log.info("ray.said", extra={"text": text.strip()[:NEWS_CHARS]})
+        return len(text)
 
 
 def _init(address: str | None) -> None:
+    if address is not None:
+        _reach(address)
     local: dict[str, Any] = {
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
@@ -63,4 +83,16 @@ def _init(address: str | None) -> None:
         reason = str(error).strip().splitlines()[0]
         if address is None:
             raise CandlefleetError(f"Ray does not start on this machine: {reason}") from error
+        raise UsageError(f"no Ray cluster answers at {address}: {reason}", "--address") from error
+
+
+def _reach(address: str) -> None:
+    """Raise UsageError if nothing listens there: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return  # such as `auto`, which Ray resolves
+    try:
+        socket.create_connection((host, int(port)), timeout=REACHED_WITHIN_S).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise UsageError(f"no Ray cluster answers at {address}: {reason}", "--address") from error

@@ -5,12 +5,20 @@ from pathlib import Path
 
 import platformdirs
 
+from actors.market.errors import UsageError
+
 STATE_VARIABLE = "CANDLEFLEET_STATE_DIR"
 
 
 def state_dir() -> Path:
-    """Where budgets and caches outlive a run; one folder for every run of this user."""
+    """Where budgets and caches outlive a run; one folder for every run of this user.
+
+    Raises UsageError for a relative one: each working folder would get a budget of its own.
+    """
     named = os.environ.get(STATE_VARIABLE, "").strip()
     if named:
-        return Path(named).expanduser().absolute()
+        place = Path(named).expanduser()
+        if not place.is_absolute():
+            raise UsageError(f"must be an absolute path, not {named!r}", f"${STATE_VARIABLE}")
+        return place
     return platformdirs.user_state_path("candlefleet", appauthor=False)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -65,6 +66,7 @@ class Fetcher:
         self._limiter: Any = ray.get_actor(neighbours.limiter)
         self._writer: Any = ray.get_actor(neighbours.writer)
         self._monitor: Any = ray.get_actor(neighbours.monitor)
+        self._tallies: deque[Tally] = deque()
         self._client = UpstoxClient(
             settings.base_url, token=settings.token, timeout_s=settings.terms.timeout_s
         )
@@ -90,7 +92,7 @@ class Fetcher:
         reply = self._request(chunk, permit)
         rows = reply.bars.num_rows if isinstance(reply, Answer) else 0
         trouble = reply.cause if isinstance(reply, Refused) else None
-        self._monitor.count.remote([Tally(self._name, rows, reply.body_bytes, trouble)])
+        self._tallies.append(Tally(self._name, rows, reply.body_bytes, trouble))
         return self._act(chunk, attempt, reply)
 
     @ray.method(concurrency_group="fetch")
@@ -100,6 +102,10 @@ class Fetcher:
 
     @ray.method(concurrency_group="health")
     def memory(self) -> MemorySample:
+        """Asked by the monitor every second; what was counted since goes along."""
+        tallies = [self._tallies.popleft() for _ in range(len(self._tallies))]
+        if tallies:
+            self._monitor.count.remote(tallies)
         return sample()
 
     def _request(self, chunk: Chunk, permit: Permit) -> Answer | Refused:

@@ -70,6 +70,8 @@ class TokenSource:
                 content = stream.read(_MAX_FILE_BYTES)
         except OSError as error:
             raise UsageError(f"cannot read the token: {error.strerror}", self.where) from None
+        if not content.strip():
+            raise UsageError("the token file is empty", self.where)
         # Odd bytes become characters that `read` refuses.
         return content.decode("ascii", "replace")
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 
 from actors.market.errors import StoreError
@@ -40,7 +41,11 @@ class Folder:
     def __init__(self, uri: str) -> None:
         self.uri = absolute(uri)
         if "://" in self.uri:
-            self._files, self._root = pafs.FileSystem.from_uri(self.uri)
+            try:
+                self._files, self._root = pafs.FileSystem.from_uri(self.uri)
+            except (pa.ArrowInvalid, OSError) as error:
+                reason = str(error).splitlines()[0]
+                raise StoreError(f"cannot be opened: {reason}", self.uri) from error
         else:
             self._files, self._root = pafs.LocalFileSystem(), self.uri
 

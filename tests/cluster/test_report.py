@@ -66,6 +66,7 @@ HALT = Halted("the token has expired", 401, "UDAPI100050")
         (summary(planned=1), None, False, 0, Exit.INCOMPLETE),
         (summary(planned=0), None, False, 1, Exit.INCOMPLETE),
         (summary(planned=1), None, True, 0, Exit.INTERRUPTED),
+        (summary(receipt(Status.STORED), planned=1), None, True, 0, Exit.DONE),
         (summary(planned=1), HALT, True, 0, Exit.REFUSED),
     ],
 )

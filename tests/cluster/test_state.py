@@ -5,6 +5,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
+from actors.market.errors import UsageError
 from cluster.state import state_dir
 
 
@@ -13,9 +14,13 @@ def test_the_state_folder_is_the_one_named_by_the_environment(
 ) -> None:
     monkeypatch.setenv("CANDLEFLEET_STATE_DIR", str(tmp_path))
     assert state_dir() == tmp_path
+
+
+def test_a_relative_state_folder_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each working folder would have a budget of its own, and the account would be overrun."""
     monkeypatch.setenv("CANDLEFLEET_STATE_DIR", "here")
-    monkeypatch.chdir(tmp_path)
-    assert state_dir() == tmp_path / "here"  # absolute: actors run in other folders
+    with pytest.raises(UsageError, match="absolute"):
+        state_dir()
 
 
 def test_else_it_is_where_the_platform_keeps_state(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -214,6 +214,34 @@ def test_every_actor_may_be_killed_and_the_laws_hold(scan: Scan) -> None:
     assert judged["windows"][0]["worst"] <= 4
 
 
+def test_of_two_scans_on_one_store_the_second_is_refused_and_the_first_goes_on(scan: Scan) -> None:
+    scan.config["fleet"] = {"fetchers": 1, "threads": 1}
+    scan.config["writer"] = {"commit_every_s": 0.2}
+    scan.exchange.set_latency(0.4)
+    first = scan.start()
+    wait_until_committed(scan, first)
+    second = scan.run()
+    assert second.code == 2
+    assert "another run is writing to it" in second.stderr
+    done = finish(first)
+    assert done.code == 0, done.stderr
+    assert scan.rows() == expected(scan)
+
+
+@pytest.mark.parametrize("damage", ["ledger", "address"])
+def test_what_must_fail_fails_in_words_before_anything_is_sent(scan: Scan, damage: str) -> None:
+    options = []
+    if damage == "ledger":
+        state = Path(os.environ["CANDLEFLEET_STATE_DIR"])
+        (state / "budget.sqlite3").write_bytes(b"no database" * 1000)
+    else:
+        options = ["--address", "127.0.0.1:9"]
+    done = scan.run(*options)
+    assert done.code == 2, done.stderr
+    assert "damaged" in done.stderr or "no Ray cluster answers" in done.stderr
+    assert scan.exchange.judge()["requests"] == 0
+
+
 def kill(process: subprocess.Popen[str], actor: str) -> None:
     for child in psutil.Process(process.pid).children(recursive=True):
         if child.name().startswith(f"ray::{actor}"[:15]):

@@ -42,8 +42,9 @@ def test_a_file_wins_over_the_environment(kept, monkeypatch: pytest.MonkeyPatch)
     assert kept(TOKEN.encode() + b"\r\n").read() == TOKEN
 
 
-def test_a_blank_file_is_no_token(kept) -> None:
-    assert kept(b" \n").read() is None
+def test_a_blank_file_is_refused_for_a_token_was_asked_for(kept) -> None:
+    with pytest.raises(UsageError, match="empty"):
+        kept(b" \n").read()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from actors.market.errors import StoreError, UsageError
+from actors.writer.folder import Folder
+from actors.writer.store import StoreWriter
+
+#: Held by the run that writes to a store; the system releases it with the process, however that ends.
+LOCK_NAME = ".writer.lock"
+
+
+@contextmanager
+def occupied(store: str) -> Iterator[None]:
+    """Within, the store is there, in order, and this process's alone to write to.
+
+    Raises UsageError at once if it cannot be. In an object store nothing can be locked: there, of two
+    runs the one that commits second is fenced off by its writer.
+    """
+    try:
+        folder = Folder(store)
+        folder.make()
+    except StoreError as error:
+        raise UsageError(error.problem, f"store {error.store}") from error
+    if folder.local_path is None:
+        _open_once(store)
+        yield
+        return
+    lock = FileLock(folder.local_path / LOCK_NAME, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        problem = "another run is writing to it; wait for its end, or choose another store"
+        raise UsageError(problem, f"store {folder.uri}") from None
+    try:
+        _open_once(store)
+        yield
+    finally:
+        lock.release()
+
+
+def _open_once(store: str) -> None:
+    """Whatever keeps it from being written to is better known now than once requests were spent."""
+    try:
+        StoreWriter(store)
+    except StoreError as error:
+        raise UsageError(error.problem, f"store {error.store}") from error
