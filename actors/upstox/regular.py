@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +17,16 @@ import pyarrow.csv
 from actors.market.candles import BARS
 from actors.upstox.rows import EARLIEST_US, LATEST_US
 
-# JSON's own grammar of numbers, less signs and exponents, which candles have no need of. Nothing in it
-# can match the same bytes in two ways, so a body that does not fit is found out in linear time. (Not
-# possessive: before Python 3.11.5 possessive groups fail on what they should match.)
-_WHOLE = rb"(?:0|[1-9][0-9]*)"
-_PRICE = rb"," + _WHOLE + rb"(?:\.[0-9]+)?"
+# Possessive repeats do not look back, which saves a fifth of the time; before Python 3.11.5 they fail
+# on what they should match (CPython issue 106052). Either way nothing can match the same bytes in two
+# ways, so a body that does not fit is found out in linear time.
+_KEEP = rb"+" if sys.version_info >= (3, 11, 5) else rb""
+# JSON's own grammar of numbers, less signs and exponents, which candles have no need of.
+_WHOLE = rb"(?:0|[1-9][0-9]*" + _KEEP + rb")"
+_PRICE = rb"," + _WHOLE + rb"(?:\.[0-9]+" + _KEEP + rb")?" + _KEEP
 _STAMP = rb'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+05:30"'
 _ROW = _STAMP + rb"(?:" + _PRICE + rb"){4}," + _WHOLE + rb"," + _WHOLE
-_ROWS = re.compile(rb"(?:" + _ROW + rb"\],\[)*" + _ROW)
+_ROWS = re.compile(rb"(?:" + _ROW + rb"\],\[)*" + _KEEP + _ROW)
 
 _EMPTY = {"status": "success", "data": {"candles": []}}
 _MAX_ENVELOPE_BYTES = 512
