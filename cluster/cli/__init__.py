@@ -1,0 +1,89 @@
+"""The command line. A verb loads what it needs, calls one function, prints."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from actors.market.errors import CandlefleetError, ProviderRefusal, UsageError
+from cluster.cli import fetching, reading
+from cluster.cli.options import say
+from cluster.exit import Exit
+
+app = typer.Typer(
+    name="candlefleet",
+    help="Gathers market candles for whole universes of symbols, inside the provider's request budget.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # it would print local variables
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("candlefleet"))
+        raise typer.Exit
+
+
+@app.callback()
+def candlefleet(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Options that stand before any verb."""
+
+
+for verb in (
+    fetching.demo,
+    fetching.plan,
+    fetching.scan,
+    fetching.universe,
+    reading.status,
+    reading.export,
+):
+    app.command()(verb)
+
+
+@app.command(
+    context_settings={
+        "ignore_unknown_options": True,
+        "allow_extra_args": True,
+        "help_option_names": [],
+    },
+    add_help_option=False,
+)
+def lookalike(context: typer.Context) -> None:
+    """Run the look-alike exchange by itself, for trying things out; `--help` lists its switches."""
+    from cluster.lookalike.launch import serve
+    from cluster.lookalike.settings import read_argv
+
+    try:
+        serve(read_argv(context.args, prog="candlefleet lookalike"), typer.echo)
+    except (OSError, OverflowError, ValueError) as error:  # a port taken, a fault there is not
+        raise UsageError(str(error), "lookalike") from None
+
+
+def main() -> NoReturn:
+    """The command `candlefleet`."""
+    try:
+        app()
+    except UsageError as error:
+        say([f"candlefleet: {error}"])
+        sys.exit(Exit.USAGE)
+    except ProviderRefusal as error:
+        say([f"candlefleet: {error}"])
+        sys.exit(Exit.REFUSED)
+    except CandlefleetError as error:
+        say([f"candlefleet: {error}"])
+        sys.exit(Exit.INCOMPLETE)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    sys.exit(Exit.DONE)

@@ -1,0 +1,95 @@
+"""Verbs that ask the provider for something, or say what they would ask."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import typer
+
+from cluster.cli.options import (
+    Address,
+    AssetsUrl,
+    BaseUrl,
+    ConfigFile,
+    FromOver,
+    Json,
+    StoreOver,
+    ToOver,
+    console,
+    load_config,
+    print_json,
+    say,
+)
+from cluster.exit import Exit
+
+
+def demo(store: StoreOver = None) -> None:
+    """NIFTY 50 from the look-alike exchange, inside the real limits. The data is synthetic."""
+    from cluster.demo import demonstrate
+
+    raise typer.Exit(demonstrate(console(), store))
+
+
+def plan(
+    config: ConfigFile,
+    store: StoreOver = None,
+    base_url: BaseUrl = None,
+    assets_url: AssetsUrl = None,
+    first: FromOver = None,
+    last: ToOver = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a scan would fetch and how long the budget makes it. Fetches and writes nothing."""
+    from cluster import forecast
+    from cluster.provider import provider_of
+    from cluster.scan import prepare
+
+    settings = load_config(config, store, base_url, assets_url, first, last)
+    with provider_of(settings) as provider:
+        prepared = prepare(settings, provider, datetime.now(UTC))
+    say(prepared.wants.warnings)
+    if as_json:
+        print_json(forecast.as_dict(prepared))
+    else:
+        console(stderr=False).print(forecast.table(prepared))
+        say(forecast.remarks(prepared))
+    raise typer.Exit(Exit.INCOMPLETE if prepared.wants.unforgiven else Exit.DONE)
+
+
+def scan(
+    config: ConfigFile,
+    store: StoreOver = None,
+    base_url: BaseUrl = None,
+    assets_url: AssetsUrl = None,
+    first: FromOver = None,
+    last: ToOver = None,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Fetch what is missing into the store. The same command again fetches only what is still missing."""
+    from cluster.scan import scan as work
+
+    settings = load_config(config, store, base_url, assets_url, first, last)
+    finished = work(settings, console(), address)
+    say(finished.lines)
+    if as_json:
+        print_json(finished.summary.as_dict())
+    raise typer.Exit(finished.exit)
+
+
+def universe(config: ConfigFile, assets_url: AssetsUrl = None, as_json: Json = False) -> None:
+    """Show which instruments a config names, and which names no instrument answers to."""
+    from cluster import roster
+    from cluster.provider import provider_of
+    from cluster.wants import wants_of
+
+    settings = load_config(config, None, None, assets_url, None, None)
+    with provider_of(settings) as provider:
+        wants = wants_of(settings, provider.assets_url, provider.state_dir, datetime.now(UTC))
+    say(wants.warnings)
+    if as_json:
+        print_json(roster.as_dict(wants))
+    else:
+        console(stderr=False).print(roster.table(wants))
+        say([*wants.notes, *(f"unresolved: {name}" for name in wants.unresolved)])
+    raise typer.Exit(Exit.INCOMPLETE if wants.unforgiven else Exit.DONE)

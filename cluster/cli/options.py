@@ -1,0 +1,95 @@
+"""What verbs take on the command line, and how they print. Verbs load what they need when called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from actors.market.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cluster.config import RunConfig
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML or JSON config file.")]
+StoreOver = Annotated[
+    str | None,
+    typer.Option("--store", metavar="URI", help="Where the table lives, over the config's."),
+]
+BaseUrl = Annotated[
+    str | None, typer.Option("--base-url", metavar="URL", help="The API's host, over the config's.")
+]
+AssetsUrl = Annotated[
+    str | None,
+    typer.Option("--assets-url", metavar="URL", help="The instrument master's host, likewise."),
+]
+FromOver = Annotated[
+    str | None, typer.Option("--from", metavar="DATE", help="First day, YYYY-MM-DD, likewise.")
+]
+ToOver = Annotated[
+    str | None, typer.Option("--to", metavar="DATE", help="Last day, included, likewise.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+StoreUri = Annotated[str, typer.Option("--store", metavar="URI", help="Where the table lives.")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        envvar="RAY_ADDRESS",
+        help="Join this Ray cluster; without, one is started for the run.",
+    ),
+]
+
+
+def load_config(
+    config: Path,
+    store: str | None,
+    base_url: str | None,
+    assets_url: str | None,
+    first: str | None,
+    last: str | None,
+) -> RunConfig:
+    from cluster.config import Overrides, load
+
+    return load(
+        config,
+        Overrides(store=store, base_url=base_url, assets_url=assets_url, first=first, last=last),
+    )
+
+
+def timeframe_of(label: str | None) -> Any:
+    from actors.market.timeframe import Timeframe
+
+    try:
+        return None if label is None else Timeframe.parse(label)
+    except ValueError as error:
+        raise UsageError(str(error), "--timeframe") from None
+
+
+def day_of(text: str | None, option: str) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"{text!r} is no date; write one like 2024-01-31", option) from None
+
+
+def console(*, stderr: bool = True) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def say(lines: Iterable[str]) -> None:
+    for line in lines:
+        typer.echo(line, err=True)
+
+
+def print_json(content: dict[str, Any]) -> None:
+    typer.echo(json.dumps(content, ensure_ascii=False))

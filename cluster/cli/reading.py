@@ -1,0 +1,75 @@
+"""Verbs that read a store."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster.cli.options import (
+    Json,
+    StoreUri,
+    console,
+    day_of,
+    print_json,
+    say,
+    timeframe_of,
+)
+
+
+class ExportFormat(StrEnum):
+    CSV = "csv"
+    PARQUET = "parquet"
+    ARROW = "arrow"
+    JSONL = "jsonl"
+
+
+def status(store: StoreUri, as_json: Json = False) -> None:
+    """Show what a store holds, its dead letters and its runs."""
+    from actors.writer.reading import Store
+    from cluster.status import look, tables
+
+    found = look(Store(store))
+    if as_json:
+        print_json(found.as_dict())
+        return
+    screen = console(stderr=False)
+    for table in tables(found):
+        screen.print(table)
+
+
+def export(
+    store: StoreUri,
+    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="The file to write.")],
+    file_format: Annotated[ExportFormat, typer.Option("--format", help="What kind of file.")],
+    symbol: Annotated[
+        list[str] | None, typer.Option("--symbol", metavar="S", help="Only this one; repeatable.")
+    ] = None,
+    timeframe: Annotated[
+        str | None,
+        typer.Option("--timeframe", metavar="T", help="Only this one: 1day, 5minute ..."),
+    ] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day.")] = None,
+    last: Annotated[
+        str | None, typer.Option("--to", metavar="DATE", help="Last day, included.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")] = False,
+) -> None:
+    """Write candles from the store into one file that anything can read."""
+    from actors.writer.reading import Store
+    from cluster.export import Format
+    from cluster.export import export as write
+
+    rows = write(
+        Store(store),
+        symbols=symbol or None,
+        timeframe=timeframe_of(timeframe),
+        first=day_of(first, "--from"),
+        last=day_of(last, "--to"),
+        format=Format(file_format),
+        out=out,
+        overwrite=overwrite,
+    )
+    say([f"{rows:,} candles written to {out}"])
