@@ -20,6 +20,7 @@ from actors.fetcher.outcome import (
     Delivered,
     Halted,
     Outcome,
+    Throttled,
     TooLong,
     TryAgain,
     Undelivered,
@@ -122,11 +123,12 @@ class Dispatch:
     def settle(self, chunk: Chunk, outcome: Outcome, now_s: float) -> None:
         """A fetcher has answered for `chunk`."""
         errand = self._take_back(chunk)
-        if not isinstance(outcome, Unsent):
+        if isinstance(outcome, Throttled):
+            self.requests += 1  # but no attempt: it was the budget's fault, not the chunk's
+        elif not isinstance(outcome, Unsent):
             self._count_request(errand)
         if isinstance(outcome, Halted):
-            self.halted = self.halted or outcome
-            self.stop()
+            self.halt(outcome)
         match outcome:
             case _ if self._is_done_early(chunk):
                 pass
@@ -139,7 +141,7 @@ class Dispatch:
                 self._wait(errand, now_s + UNSENT_PAUSE_S)
             case TooLong():
                 self._split(errand)
-            case Undelivered() | Halted():
+            case Throttled() | Undelivered() | Halted():
                 self._requeue(errand)
 
     def lost(self, chunk: Chunk) -> None:
@@ -177,6 +179,11 @@ class Dispatch:
         for chunk_id in [i for i, errand in self._delivered.items() if errand.writer != writer]:
             self._requeue(self._delivered.pop(chunk_id))
         return news
+
+    def halt(self, reason: Halted) -> None:
+        """No request of this run can succeed."""
+        self.halted = self.halted or reason
+        self.stop()
 
     def stop(self) -> None:
         """Send nothing more."""

@@ -2,26 +2,85 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from actors.limiter.simulate import seconds_at_least
+from actors.limiter.simulate import seconds_expected
+from actors.limiter.use import BudgetUse
+from actors.market.sessions import IST
 from cluster.display import duration
 
 if TYPE_CHECKING:
     from cluster.scan import Prepared
 
+#: From the command to its first request, Ray's start included: what a laptop of two cores takes.
+STARTUP_S = 5.0
 
-def as_dict(prepared: Prepared) -> dict[str, Any]:
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """How long a number of requests takes, with what the budget has left."""
+
+    requests: int
+    budget: BudgetUse
+    at_least_s: float  # were each answered at once, and nobody else sending
+    expected_s: float  # from now to the last answer
+
+    def ends(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self.expected_s)
+
+    def in_words(self, now: datetime) -> str:
+        """`1,500 requests; 340 of 2,000 left in this 30m 00s; done at about 14:32:05 (in 12m 20s)`."""
+        widest = max(self.budget.windows, key=lambda use: use.window.span_ns)
+        span = duration(widest.window.span_s)
+        left = f"{widest.left:,} of {widest.window.limit:,} left in this {span}"
+        if not self.requests:
+            return f"0 requests; {left}"
+        ends = self.ends(now).astimezone()
+        day = "" if ends.date() == now.astimezone().date() else f" on {ends:%a %d %b}"
+        return (
+            f"{self.requests:,} requests; {left}; "
+            f"done at about {ends:%H:%M:%S}{day} (in {duration(self.expected_s)})"
+        )
+
+
+def foresee(requests: int, budget: BudgetUse, lanes: int) -> Forecast:
+    """Play the requests through the budget as it was found. `lanes`: under way at once at the most."""
+    course = replace(budget.course, lanes=lanes)
+    expected_s = seconds_expected(requests, budget.limits, course)
+    return Forecast(
+        requests=requests,
+        budget=budget,
+        at_least_s=seconds_expected(
+            requests, budget.limits, replace(budget.course, latency_ns=0, rivals=())
+        ),
+        expected_s=STARTUP_S + expected_s if requests else 0.0,
+    )
+
+
+def of_plan(prepared: Prepared) -> Forecast:
+    fleet = prepared.config.fleet
+    return foresee(prepared.plan.requests, prepared.budget, fleet.fetchers * fleet.threads)
+
+
+def as_dict(prepared: Prepared, now: datetime) -> dict[str, Any]:
     """The object `plan --json` prints."""
-    plan = prepared.plan
+    plan, forecast = prepared.plan, of_plan(prepared)
     return {
         "instruments": plan.instruments,
         "unresolved": [name.name for name in prepared.wants.unresolved],
         "chunks": len(plan.chunks),
         "requests": plan.requests,
-        "seconds_at_least": round(_seconds(prepared), 3),
+        "seconds_at_least": round(forecast.at_least_s, 3),
+        "seconds_expected": round(forecast.expected_s, 3),
+        "ends": forecast.ends(now).astimezone(IST).isoformat(timespec="seconds"),
+        "budget": [
+            {"limit": u.window.limit, "seconds": u.window.span_s, "left": u.left}
+            for u in forecast.budget.windows
+        ],
         "by_timeframe": {
             part.timeframe.label: {
                 "instruments": part.instruments,
@@ -52,18 +111,12 @@ def table(prepared: Prepared) -> Table:
     return shown
 
 
-def remarks(prepared: Prepared) -> list[str]:
+def remarks(prepared: Prepared, now: datetime) -> list[str]:
     """What the table cannot say: the sum, the time it takes, and what is left out."""
-    plan = prepared.plan
-    limits = ", ".join(map(str, prepared.provider.windows))
-    least = duration(_seconds(prepared))
+    plan, forecast = prepared.plan, of_plan(prepared)
     return [
-        f"{plan.instruments:,} instruments, {plan.requests:,} requests, at least {least} under {limits}.",
+        f"{plan.instruments:,} instruments, {forecast.in_words(now)}.",
         *prepared.wants.notes,
         *map(str, plan.notes),
         *(f"unresolved: {name}" for name in prepared.wants.unresolved),
     ]
-
-
-def _seconds(prepared: Prepared) -> float:
-    return seconds_at_least(prepared.plan.requests, prepared.provider.windows)

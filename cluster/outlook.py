@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from actors.limiter.simulate import seconds_at_least
+from actors.limiter.simulate import seconds_expected
 from actors.market.chunk import Status
 from actors.monitor.progress import Progress
+from cluster.display import duration
 from cluster.standing import Standing, Totals, WindowLeft
 
 if TYPE_CHECKING:
-    from actors.limiter.actor import BudgetUse
+    from actors.limiter.use import BudgetUse
     from actors.monitor.actor import Snapshot
     from cluster.dispatch import Dispatch
 
@@ -18,7 +20,9 @@ PREDICT_EVERY_S = 5.0  # playing 300,000 requests through the rule takes a secon
 class Outlook:
     """Puts together what monitor, limiter and dispatch say, and predicts the end from it."""
 
-    def __init__(self, began_s: float) -> None:
+    def __init__(self, began_s: float, lanes: int) -> None:
+        """`lanes`: requests the run has under way at once at the most."""
+        self._lanes = lanes
         self._began_s = began_s
         self._eta_at_s: float | None = None
         self._predict_again_s = began_s
@@ -29,6 +33,24 @@ class Outlook:
     def pause(self) -> str | None:
         """Why the fleet should pause; None: go on."""
         return self.snapshot.pause if self.snapshot else None
+
+    @property
+    def frozen(self) -> str | None:
+        """Why nothing is sent, where the provider refuses us."""
+        freeze = self.use.freeze if self.use else None
+        if freeze is None:
+            return None
+        return (
+            f"the provider refuses requests (429) though we had counted {freeze.counted}; "
+            f"next try in {duration(freeze.next_try_s)}"
+        )
+
+    def unsent(self, dispatch: Dispatch) -> int:
+        """Requests still to be sent, as far as is known. Those that wait for a permit are not sent."""
+        windows = self.use.windows if self.use else ()
+        on_their_way = min((w.in_flight for w in windows), default=0)
+        sent = dispatch.uncommitted + min(on_their_way, dispatch.in_flight)
+        return max(0, dispatch.pending - sent)
 
     def standing(
         self, dispatch: Dispatch, totals: Totals, notice: str | None, now_s: float
@@ -53,7 +75,7 @@ class Outlook:
         """What the budget makes of the rest. Played through now and then, counted down between."""
         if self.use is not None and now_s >= self._predict_again_s:
             self._predict_again_s = now_s + PREDICT_EVERY_S
-            unsent = dispatch.pending - dispatch.in_flight - dispatch.uncommitted
-            windows = tuple(w.window for w in self.use.windows)
-            self._eta_at_s = now_s + seconds_at_least(unsent, windows, self.use.overs_ns)
+            course = replace(self.use.course, lanes=self._lanes)
+            expected_s = seconds_expected(self.unsent(dispatch), self.use.limits, course)
+            self._eta_at_s = now_s + expected_s
         return None if self._eta_at_s is None else max(0.0, self._eta_at_s - now_s)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from actors.market.window import Window
-from actors.upstox.limits import API_URL, ASSETS_URL, PUBLISHED
+from actors.limiter.terms import Terms
+from actors.upstox.limits import API_URL, ASSETS_URL, Family
 from actors.upstox.token import TokenSource
 from cluster.config import RunConfig
 from cluster.state import state_dir
@@ -16,13 +16,11 @@ from cluster.state import state_dir
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Whom a command speaks to, and from which budget it spends."""
+    """Whom a command speaks to."""
 
     base_url: str
     assets_url: str
     token: TokenSource
-    windows: tuple[Window, ...]
-    budget: str  # one per host and account
     state_dir: Path
 
 
@@ -31,7 +29,6 @@ def provider_of(config: RunConfig) -> Iterator[Provider]:
     """The provider a config names. A look-alike without an address is started, and stopped afterwards."""
     settings = config.provider
     token = TokenSource.find(settings.token_file)
-    windows = _shared(config)
     if settings.name == "lookalike" and settings.base_url is None:
         from cluster.lookalike.launch import run_lookalike
 
@@ -40,21 +37,31 @@ def provider_of(config: RunConfig) -> Iterator[Provider]:
             # Its budget and its instruments end with it.
             tempfile.TemporaryDirectory(prefix="candlefleet-") as folder,
         ):
-            yield _provider(exchange.base_url, exchange.assets_url, token, windows, Path(folder))
+            yield Provider(exchange.base_url, exchange.assets_url, token, Path(folder))
     else:
         base_url = settings.base_url or API_URL
         assets_url = settings.assets_url or ASSETS_URL
-        yield _provider(base_url, assets_url, token, windows, state_dir())
+        yield Provider(base_url, assets_url, token, state_dir())
 
 
-def _provider(
-    base_url: str, assets_url: str, token: TokenSource, windows: tuple[Window, ...], folder: Path
-) -> Provider:
-    host = urlsplit(base_url).netloc
-    return Provider(base_url, assets_url, token, windows, f"{host}/{token.account_label()}", folder)
+def terms_of(config: RunConfig, provider: Provider, salt: bytes) -> dict[Family, Terms]:
+    """From which budget a run spends, by family of endpoints: one per provider and account.
 
+    A family that the config names has one of its own. `salt` is the ledger's.
+    """
+    host = urlsplit(provider.base_url).netloc
+    account = provider.token.account_label(salt)
+    budget = config.budget
 
-def _shared(config: RunConfig) -> tuple[Window, ...]:
-    """The windows this run may fill: the published ones or the user's own, times its share."""
-    windows = config.budget.windows or PUBLISHED
-    return tuple(Window(max(1, int(w.limit * config.budget.share)), w.span_ns) for w in windows)
+    def terms(family: Family) -> Terms:
+        own = budget.families.of(family)
+        return Terms(
+            budget=f"{host}/{account}" if own is None else f"{host}/{account}/{family}",
+            windows=budget.windows if own is None else own.windows(budget.windows),
+            timeout_s=config.provider.timeout_s,
+            share=budget.share,
+            reserve=budget.reserve,
+            priority=budget.priority,
+        )
+
+    return {family: terms(family) for family in Family}

@@ -7,13 +7,22 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from actors.fetcher.outcome import Delivered, Halted, Outcome, TooLong, TryAgain, Unsent
+from actors.fetcher.outcome import (
+    Delivered,
+    Halted,
+    Outcome,
+    Throttled,
+    TooLong,
+    TryAgain,
+    Unsent,
+)
 from actors.limiter.terms import Terms
 from actors.market.chunk import Chunk, Status
 from actors.market.errors import CandlefleetError, StoreError, UsageError
@@ -22,6 +31,7 @@ from actors.writer.actor import Committed
 from cluster.alarms import Alarms
 from cluster.crew import Crew
 from cluster.dispatch import Dispatch, Send
+from cluster.display import duration
 from cluster.interrupt import Interrupt
 from cluster.outlook import Outlook
 from cluster.standing import Standing, Totals
@@ -35,6 +45,7 @@ COMMIT_WITHIN_S = 300.0  # and is answered within this, or the store is taken fo
 ASK_AGAIN_S = 0.5  # an actor that is restarting
 AWAY_AT_MOST_S = 180.0  # without any fetcher
 PAUSE_AT_MOST_S = 60.0  # without memory coming down
+FROZEN_AT_MOST_S = 3_600.0  # with every request refused: twice the widest published window
 DRAIN_S = 45.0  # after a stop, beyond the deadline of requests under way
 TIDY_WITHIN_S = 600.0
 LAST_LOOK_WITHIN_S = 3.0
@@ -47,7 +58,8 @@ class Assignment:
 
     run_id: str
     store: str
-    terms: Terms
+    terms: Terms  # of the budget that most of its requests spend from
+    lanes: int  # requests it has under way at once at the most
     show: Callable[[Standing], None]
 
 
@@ -62,7 +74,7 @@ class Run:
         self._dispatch = dispatch
         self._assignment = assignment
         self._interrupt = interrupt
-        self._outlook = Outlook(now_s)
+        self._outlook = Outlook(now_s, assignment.lanes)
         #: Every call under way, and who takes its answer.
         self._calls: dict[Any, Callable[[Any], None]] = {}
         self._alarms = Alarms()
@@ -71,6 +83,7 @@ class Run:
         self._fetcher_seen_s = now_s
         self._paused_s: float | None = None  # since when the fleet has paused
         self._give_up_s: float | None = None  # set once the run is asked to stop
+        self._refused_at: datetime | None = None  # of the refusal told last
         self._trouble: CandlefleetError | None = None  # of our own making; what was fetched is kept
         self.totals = Totals()
 
@@ -117,13 +130,16 @@ class Run:
         if self._take_snapshot not in self._calls.values():
             self._calls[self._crew.monitor.snapshot.remote(sample())] = self._take_snapshot
         if self._take_use not in self._calls.values():
-            use = self._crew.limiter.use.remote(self._assignment.terms)
-            self._calls[use] = self._take_use
+            self._calls[self._ask_use()] = self._take_use
         # A limiter that was restarted has forgotten both.
         if self._give_up_s is not None:
             self._crew.limiter.stop.remote(self._assignment.run_id)
         elif self._paused_s is not None:
             self._crew.limiter.pause.remote(self._assignment.run_id)
+
+    def _ask_use(self) -> Any:
+        assignment, unsent = self._assignment, self._outlook.unsent(self._dispatch)
+        return self._crew.limiter.use.remote(assignment.terms, assignment.run_id, unsent)
 
     def _answered(self) -> list[Any]:
         wake_s = self._dispatch.next_wake_s()
@@ -218,7 +234,7 @@ class Run:
     def _look_once_more(self) -> None:
         """For the last line: the picture at hand is up to half a second old."""
         snapshot = self._crew.monitor.snapshot.remote(sample())
-        use = self._crew.limiter.use.remote(self._assignment.terms)
+        use = self._ask_use()
         with contextlib.suppress(RayActorError, GetTimeoutError, UsageError):
             self._outlook.snapshot = answer(snapshot, LAST_LOOK_WITHIN_S)
             self._outlook.use = answer(use, LAST_LOOK_WITHIN_S)
@@ -245,7 +261,20 @@ class Run:
             return
         except UsageError as error:
             self._trouble = error
+        else:
+            self._heed_freeze()
         self._show()
+
+    def _heed_freeze(self) -> None:
+        """Say so once when the provider begins to refuse us; and do not wait for it for ever."""
+        freeze = self._outlook.use.freeze if self._outlook.use else None
+        if freeze is not None and freeze.refused_at != self._refused_at:
+            self._refused_at = freeze.refused_at
+            facts = {"own_count": freeze.counted, "next_try_s": round(freeze.next_try_s, 3)}
+            log.warning("budget.frozen", extra=facts)
+        if freeze is not None and freeze.lasts_s > FROZEN_AT_MOST_S:
+            lasted = duration(freeze.lasts_s)
+            self._dispatch.halt(Halted(f"every request of {lasted} was refused (429)", 429, None))
 
     # Stopping
 
@@ -287,6 +316,8 @@ class Run:
         notice = None
         if self._give_up_s is not None:
             notice = f"stopping: {self._reason_to_stop()}"
+        elif self._outlook.frozen:
+            notice = self._outlook.frozen
         elif self._outlook.pause:
             notice = f"paused: {self._outlook.pause}"
         now_s = time.monotonic()
@@ -313,6 +344,8 @@ def _note(order: Send, outcome: Outcome) -> None:
         case TryAgain(wait_s=wait_s, cause=cause, error=error):
             why = {"wait_s": round(wait_s, 3), "cause": cause, "error": error}
             log.info("chunk.retried", extra={**facts, **why})
+        case Throttled(error=error):
+            log.info("chunk.throttled", extra={**facts, "error": error})
         case TooLong():
             log.info("chunk.split", extra=facts)
         case Halted():

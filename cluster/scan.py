@@ -8,7 +8,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,20 +16,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actors.fetcher.verdict import RetryRules
+from actors.limiter.budget import Budget
+from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
 from actors.limiter.terms import Terms
+from actors.limiter.use import BudgetUse, use_of
 from actors.market.errors import CandlefleetError
 from actors.market.sessions import IST
+from actors.upstox.limits import Family
 from actors.writer.buffer import BufferRules
 from actors.writer.folder import Folder
 from actors.writer.reading import Store
 from cluster.config import RunConfig
 from cluster.display import progress_display
 from cluster.exit import Exit
+from cluster.forecast import foresee
 from cluster.logs import run_log
 from cluster.occupancy import occupied
 from cluster.plan import Plan, plan
-from cluster.provider import Provider, provider_of
+from cluster.provider import Provider, provider_of, terms_of
 from cluster.report import Summary, exit_code, lines, summarise
 from cluster.standing import Totals
 from cluster.wants import Wants, wants_of
@@ -55,6 +60,8 @@ class Prepared:
     store: Store
     wants: Wants
     plan: Plan
+    terms: dict[Family, Terms]
+    budget: BudgetUse  # as it was found
 
 
 @dataclass(slots=True)
@@ -80,7 +87,12 @@ def prepare(config: RunConfig, provider: Provider, now: datetime) -> Prepared:
     """Resolve the universe, subtract what the store holds, and plan the rest."""
     store = Store(config.store)
     wants = wants_of(config, provider.assets_url, provider.state_dir, now)
-    return Prepared(config, provider, store, wants, plan(wants.wants, store.held(), now))
+    planned = plan(wants.wants, store.held(), now)
+    with closing(Ledger(provider.state_dir)) as ledger:
+        terms = terms_of(config, provider, ledger.salt)
+        main = terms[Family.HISTORICAL]
+        use = use_of(Budget(ledger, main.budget, "plan", read()), read(), main)
+    return Prepared(config, provider, store, wants, planned, terms, use)
 
 
 def scan(config: RunConfig, console: Console, address: str | None = None) -> Finished:
@@ -98,7 +110,6 @@ def execute(prepared: Prepared, console: Console, address: str | None = None) ->
     run_id = new_run_id(datetime.now(UTC))
     if not prepared.plan.chunks:
         return _finished(prepared, run_id, Worked(), 0.0)
-    Ledger(prepared.provider.state_dir).close()  # a damaged one is better known before Ray starts
     with occupied(prepared.store.uri):
         return _execute(prepared, run_id, console, address)
 
@@ -138,20 +149,25 @@ def _work(
     from cluster.run import Assignment, Run
     from cluster.session import ray_session
 
-    terms = _terms(prepared)
     fleet = prepared.config.fleet
+    outlook = foresee(
+        len(prepared.plan.chunks), prepared.budget, fleet.fetchers * fleet.threads
+    ).in_words(datetime.now(UTC))
     with interruptible() as interrupt, ray_session(address, interrupt) as where:
         if interrupt:
             worked.interrupted = True
             return
-        console.print(f"Fetching {len(prepared.plan.chunks):,} chunks on {where}.", highlight=False)
+        for line in (f"Fetching {len(prepared.plan.chunks):,} chunks on {where}.", outlook):
+            console.print(line, highlight=False, soft_wrap=True)
         with (
-            hire(_crew_settings(prepared, run_id, terms)) as crew,
+            hire(_crew_settings(prepared, run_id)) as crew,
             progress_display(console) as show,
         ):
             hands = fleet.threads + SPARE_HANDS
             dispatch = Dispatch(prepared.plan.chunks, dict.fromkeys(crew.fetchers, hands))
-            assignment = Assignment(run_id, prepared.store.uri, terms, show)
+            main = prepared.terms[Family.HISTORICAL]
+            lanes = fleet.fetchers * fleet.threads
+            assignment = Assignment(run_id, prepared.store.uri, main, lanes, show)
             run = Run(crew, dispatch, assignment, interrupt)
             worked.totals = run.totals
             try:
@@ -163,12 +179,7 @@ def _work(
                 worked.interrupted = bool(interrupt)
 
 
-def _terms(prepared: Prepared) -> Terms:
-    provider = prepared.provider
-    return Terms(provider.budget, provider.windows, prepared.config.provider.timeout_s)
-
-
-def _crew_settings(prepared: Prepared, run_id: str, terms: Terms) -> CrewSettings:
+def _crew_settings(prepared: Prepared, run_id: str) -> CrewSettings:
     from actors.fetcher.actor import FetcherSettings
     from cluster.crew import CrewSettings
 
@@ -188,7 +199,7 @@ def _crew_settings(prepared: Prepared, run_id: str, terms: Terms) -> CrewSetting
         fetcher=FetcherSettings(
             base_url=prepared.provider.base_url,
             token=prepared.provider.token,
-            terms=terms,
+            terms=prepared.terms,
             run_id=run_id,
             retry=RetryRules(
                 attempts=config.retry.attempts, base_s=config.retry.base_s, cap_s=config.retry.cap_s

@@ -3,8 +3,10 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import ray
@@ -14,13 +16,14 @@ from actors.fetcher.outcome import (
     Delivered,
     Halted,
     Outcome,
+    Throttled,
     TooLong,
     TryAgain,
     Undelivered,
     Unsent,
 )
 from actors.fetcher.receipt import failed, fetched, poisoned
-from actors.fetcher.verdict import Halt, Keep, Retry, RetryRules, Split, judge
+from actors.fetcher.verdict import Freeze, Halt, Keep, Retry, RetryRules, Split, judge
 from actors.limiter.clock import read
 from actors.limiter.terms import Permit, Terms, is_stale
 from actors.market.candles import Delivery
@@ -28,6 +31,7 @@ from actors.market.chunk import Cause, Chunk
 from actors.market.memory import MemorySample, sample
 from actors.monitor.progress import Tally
 from actors.upstox.client import UpstoxClient
+from actors.upstox.limits import Family
 from actors.upstox.reply import Answer, Refused
 from actors.upstox.token import TokenSource
 
@@ -43,7 +47,7 @@ RETRY_DELIVERY_S = 0.5
 class FetcherSettings:
     base_url: str
     token: TokenSource
-    terms: Terms  # of the permits its requests need
+    terms: Mapping[Family, Terms]  # of the permits its requests need
     run_id: str
     retry: RetryRules
 
@@ -68,15 +72,16 @@ class Fetcher:
         self._monitor: Any = ray.get_actor(neighbours.monitor)
         self._tallies: deque[Tally] = deque()
         self._client = UpstoxClient(
-            settings.base_url, token=settings.token, timeout_s=settings.terms.timeout_s
+            settings.base_url,
+            token=settings.token,
+            timeout_s=max(terms.timeout_s for terms in settings.terms.values()),
         )
 
     @ray.method(concurrency_group="fetch")
     def fetch(self, chunk: Chunk, attempt: int) -> Outcome:
         """Make one attempt (counted from 1) at `chunk`: at most one request is sent."""
-        asked = self._limiter.acquire.remote(
-            self._settings.terms, self._settings.run_id, self._name
-        )
+        terms = self._settings.terms[Family.HISTORICAL]
+        asked = self._limiter.acquire.remote(terms, self._settings.run_id, self._name)
         try:
             permit: Permit | None = ray.get(asked, timeout=PERMIT_WITHIN_S)
         except RayActorError as error:
@@ -87,9 +92,9 @@ class Fetcher:
         if permit is None:
             return Unsent("the run is stopping")
         if is_stale(permit, read()):
-            self._limiter.end.remote(self._settings.terms, permit.number)
+            self._limiter.end.remote(terms, permit.number)
             return Unsent("the permit is stale: this computer slept, or was stopped")
-        reply = self._request(chunk, permit)
+        reply = self._request(chunk, terms, permit)
         rows = reply.bars.num_rows if isinstance(reply, Answer) else 0
         trouble = reply.cause if isinstance(reply, Refused) else None
         self._tallies.append(Tally(self._name, rows, reply.body_bytes, trouble))
@@ -108,19 +113,22 @@ class Fetcher:
             self._monitor.count.remote(tallies)
         return sample()
 
-    def _request(self, chunk: Chunk, permit: Permit) -> Answer | Refused:
+    def _request(self, chunk: Chunk, terms: Terms, permit: Permit) -> Answer | Refused:
         """Send it, and tell the limiter when it is over; later than it is, is only safer."""
         # What was sent before a deadline, or before something broke here, may still be on its way.
-        over = self._limiter.give_up
+        over = partial(self._limiter.give_up.remote, terms, permit.number)
         try:
             reply = self._client.historical(
                 chunk.instrument_key, chunk.timeframe, chunk.first, chunk.last
             )
-            if isinstance(reply, Answer) or reply.cause is not Cause.TIMEOUT:
-                over = self._limiter.end
+            if isinstance(reply, Refused) and reply.cause is Cause.RATE_LIMITED:
+                refuse = self._limiter.refuse.remote
+                over = partial(refuse, terms, permit.number, reply.retry_after_s)
+            elif isinstance(reply, Answer) or reply.cause is not Cause.TIMEOUT:
+                over = partial(self._limiter.end.remote, terms, permit.number)
             return reply
         finally:
-            over.remote(self._settings.terms, permit.number)
+            over()
 
     def _act(self, chunk: Chunk, attempt: int, reply: Answer | Refused) -> Outcome:
         now = datetime.now(UTC)
@@ -130,6 +138,8 @@ class Fetcher:
                 return self._deliver(fetched(chunk, answer, attempt, self._settings.run_id, now))
             case Retry(wait_s=wait_s) if isinstance(reply, Refused):
                 return TryAgain(wait_s, reply.cause, reply.message)
+            case Freeze() if isinstance(reply, Refused):
+                return Throttled(reply.message)
             case Split() if chunk.halves() is not None:
                 return TooLong()
             case Halt() if isinstance(reply, Refused):

@@ -24,6 +24,13 @@ class TryAgain:
 
 
 @dataclass(frozen=True, slots=True)
+class Throttled:
+    """The provider refused the request for its rate (429); the limiter knows, and lets all wait."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class TooLong:
     """The provider refuses the span; nothing was delivered."""
 
@@ -51,4 +58,4 @@ class Undelivered:
     reason: str
 
 
-Outcome = Delivered | TryAgain | TooLong | Halted | Unsent | Undelivered
+Outcome = Delivered | TryAgain | Throttled | TooLong | Halted | Unsent | Undelivered

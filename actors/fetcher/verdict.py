@@ -28,6 +28,14 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Freeze:
+    """The account's budget is used up, whatever we thought (429): nobody sends anything for now.
+
+    Not the chunk's fault, so it costs it no attempt; and when to go on is the limiter's to say.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """The provider finds the span too long: ask for its halves instead."""
 
@@ -42,11 +50,9 @@ class Halt:
     """The provider turned the account or the client away: no request of this run can succeed."""
 
 
-Verdict = Keep | Retry | Split | GiveUp | Halt
+Verdict = Keep | Retry | Freeze | Split | GiveUp | Halt
 
-_PASSING = frozenset(
-    {Cause.RATE_LIMITED, Cause.SERVER_ERROR, Cause.TIMEOUT, Cause.CONNECTION, Cause.BAD_BODY}
-)
+_PASSING = frozenset({Cause.SERVER_ERROR, Cause.TIMEOUT, Cause.CONNECTION, Cause.BAD_BODY})
 _FATAL = frozenset({Cause.UNAUTHORIZED, Cause.BANNED})
 
 
@@ -56,6 +62,8 @@ def judge(reply: Answer | Refused, attempt: int, rules: RetryRules, chance: floa
         return Keep(reply)
     if reply.cause in _FATAL:
         return Halt()
+    if reply.cause is Cause.RATE_LIMITED:
+        return Freeze()
     if reply.cause is Cause.SPAN_TOO_LONG:
         return Split()
     if reply.cause in _PASSING and attempt < rules.attempts:

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from actors.limiter.budget import Budget
+from actors.limiter.budget import Budget, Later
 from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
 from actors.limiter.queue import Place, Queue
-from actors.limiter.terms import Permit, Terms
-from actors.limiter.windows import WindowUse
+from actors.limiter.terms import Claim, Permit, Terms
+from actors.limiter.use import BudgetUse, use_of
 from actors.market.errors import UsageError
 from actors.market.memory import MemorySample, sample
 from actors.market.window import NS_PER_S
@@ -26,25 +27,17 @@ class _Counter:
     alarm: asyncio.TimerHandle | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BudgetUse:
-    """A budget at one moment."""
-
-    windows: tuple[WindowUse, ...]
-    overs_ns: tuple[int, ...]  # `Spending.overs`, to predict from
-    waiting: int  # callers of `acquire` that have no permit yet
-
-
 class Limiter:
     """Hands out the right to send single requests, so that no window of a budget is ever overfull.
 
-    One for all runs on a cluster; where runs come with different windows, all of them hold for all.
-    Every permit must be returned by `end` or `give_up`; one whose holder dies is counted until its
-    request is surely over. Raises UsageError where the ledger of what was spent is unusable.
+    One for all runs on a cluster that keep their state in one folder. Every permit must be returned
+    by `end`, `give_up` or `refuse`; one whose holder dies is counted until its request is surely over.
+    Raises UsageError where the ledger of what was spent is unusable.
     """
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
+        self._name = secrets.token_hex(8)  # tells this process from others on the same ledger
         self._ledger: Ledger | None = None
         self._counters: dict[str, _Counter] = {}
         self._paused: set[str] = set()  # runs
@@ -53,14 +46,13 @@ class Limiter:
     async def acquire(self, terms: Terms, run_id: str, holder: str) -> Permit | None:
         """A permit to send one request, once there is room; None if the run is to send no more.
 
-        First come, first served. Waits as long as it takes. `holder` names the fetcher.
+        First come, first served within a run. Waits as long as it takes. `holder` names the fetcher.
         """
         if run_id in self._stopped:
             return None
         counter = self._counter(terms)
         ticket: Ticket = asyncio.get_running_loop().create_future()
-        place = Place(run_id, holder, ticket)
-        counter.queue.join(place)
+        place = counter.queue.join(run_id, holder, terms, ticket)
         self._serve(counter)
         try:
             return await ticket
@@ -70,13 +62,19 @@ class Limiter:
     async def end(self, terms: Terms, permit: int) -> None:
         """The permit's request is surely over."""
         counter = self._counter(terms)
-        counter.budget.end(permit, read())
+        counter.budget.balance.end(permit, read())
         self._serve(counter)
 
     async def give_up(self, terms: Terms, permit: int) -> None:
         """Nobody waits for the permit's request any more, but it may still arrive."""
         counter = self._counter(terms)
-        counter.budget.give_up(permit, read())
+        counter.budget.balance.give_up(permit, read())
+        self._serve(counter)
+
+    async def refuse(self, terms: Terms, permit: int, retry_after_s: float | None) -> None:
+        """The provider has refused the permit's request (429): everybody waits."""
+        counter = self._counter(terms)
+        counter.budget.balance.refuse(permit, read(), terms, retry_after_s)
         self._serve(counter)
 
     async def pause(self, run_id: str) -> None:
@@ -101,14 +99,11 @@ class Limiter:
             for ticket in counter.queue.leave(run_id, holder):
                 ticket.set_result(None)
 
-    async def use(self, terms: Terms) -> BudgetUse:
-        """The budget now, with what earlier runs have spent of it."""
+    async def use(self, terms: Terms, run_id: str, pending: int) -> BudgetUse:
+        """The budget now, with what everybody has spent of it. `pending`: what the run has still to send."""
         counter, now = self._counter(terms), read()
-        return BudgetUse(
-            windows=counter.budget.use(now),
-            overs_ns=counter.budget.overs(now),
-            waiting=len(counter.queue),
-        )
+        counter.budget.announce(now, Claim(run_id, terms), pending)
+        return use_of(counter.budget, now, terms, run_id)
 
     async def memory(self) -> MemorySample:
         return sample()
@@ -117,36 +112,33 @@ class Limiter:
         self._ledger = self._ledger or Ledger(self._folder)
         counter = self._counters.get(terms.budget)
         if counter is None:
-            budget = Budget(self._ledger, terms.budget, terms.windows, terms.lifetime_ns, read())
+            budget = Budget(self._ledger, terms.budget, self._name, read())
             counter = self._counters[terms.budget] = _Counter(budget, Queue())
-        elif not _covers(counter.budget, terms):
-            windows = tuple(dict.fromkeys([*counter.budget.windows, *terms.windows]))
-            lifetime_ns = max(counter.budget.lifetime_ns, terms.lifetime_ns)
-            counter.budget = Budget(self._ledger, terms.budget, windows, lifetime_ns, read())
         return counter
 
     def _serve(self, counter: _Counter) -> None:
-        """Grant while there is room; then sleep exactly until the next slot comes free by itself."""
+        """Grant while there is room; then sleep exactly until there can be room again."""
         if counter.alarm is not None:
             counter.alarm.cancel()
             counter.alarm = None
-        while (place := counter.queue.first(self._paused)) is not None:
+        while heads := counter.queue.heads(self._paused):
             now = read()
             try:
-                permit = counter.budget.grant(now, place.run_id)
+                answer = counter.budget.grant(now, [place.claim for place in heads])
             except UsageError as error:  # the ledger: nobody can be granted anything
-                counter.queue.drop(place)
-                place.ticket.set_exception(error)
+                _fail(counter, heads, error)
                 continue
-            if permit is None:
-                wait_ns = counter.budget.free_at(now) - now.boot_ns
-                counter.alarm = asyncio.get_running_loop().call_later(
-                    wait_ns / NS_PER_S, self._serve, counter
-                )
+            if isinstance(answer, Later):
+                wait_s = (answer.at_ns - now.boot_ns) / NS_PER_S
+                loop = asyncio.get_running_loop()
+                counter.alarm = loop.call_later(wait_s, self._serve, counter)
                 return
+            (place,) = (place for place in heads if place.run_id == answer.run_id)
             counter.queue.drop(place)
-            place.ticket.set_result(Permit(permit, now))
+            place.ticket.set_result(Permit(answer.permit, now))
 
 
-def _covers(budget: Budget, terms: Terms) -> bool:
-    return set(terms.windows) <= set(budget.windows) and terms.lifetime_ns <= budget.lifetime_ns
+def _fail(counter: _Counter, heads: list[Place[Ticket]], error: UsageError) -> None:
+    for place in heads:
+        counter.queue.drop(place)
+        place.ticket.set_exception(error)

@@ -1,158 +1,192 @@
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+from actors.limiter.balance import Balance
 from actors.limiter.clock import Reading
-from actors.limiter.ledger import Entry, Ledger, State
-from actors.limiter.windows import Spending, WindowUse, hold_ns
-from actors.market.window import NS_PER_S, Window
+from actors.limiter.ledger import Ledger, RunEntry
+from actors.limiter.restart import SYNC_EVERY_NS
+from actors.limiter.terms import Claim
+from actors.limiter.turns import Turn, clock_of
+from actors.market.window import NS_PER_S
 
-#: The disk is made to keep what was written at least so often while permits are granted.
-SYNC_EVERY_NS = NS_PER_S // 2
+#: Where another process's run is next, a free slot is left to it for so long after it should have woken.
+YIELD_NS = 25_000_000
 
-#: Entries are kept at least so long, so that a later run may have wider windows than this one.
-KEEP_NS = 3_600 * NS_PER_S
+#: A run of another process is let before once it is behind by so many permits of ours: to hand over
+#: takes a moment, so it is not done for each.
+AHEAD_AT_MOST = 10
+
+#: A run that has not been heard of for so long has ended, however that came.
+ALIVE_NS = 10 * NS_PER_S
 
 _PRUNE_EVERY = 1_000
 
 
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A permit for a run."""
+
+    run_id: str
+    permit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """No permit for anybody before; then to be asked again."""
+
+    at_ns: int
+
+
 class Budget:
-    """The windows of one account, with everything already spent from them by anybody on this host.
+    """Hands out one account's permits, in turns, to the runs of this process and beside those of others.
 
     A grant is written before it is told, and what others have granted is read before it is decided.
     """
 
-    def __init__(
-        self, ledger: Ledger, name: str, windows: Sequence[Window], lifetime_ns: int, now: Reading
-    ) -> None:
-        """`lifetime_ns`: from a grant, or from giving up, until no request can arrive any more."""
-        self.name = name
+    def __init__(self, ledger: Ledger, name: str, limiter: str, now: Reading) -> None:
+        """`limiter` names this process: runs that others serve are told by it."""
         self._ledger = ledger
-        self._spending = Spending(windows, lifetime_ns)
-        self.lifetime_ns = lifetime_ns
-        self._keep_ns = max([KEEP_NS, *map(hold_ns, windows)]) + 2 * lifetime_ns
-        self._seen = 0  # the last change taken note of
+        self._name = name
+        self._limiter = limiter
         self._grants = 0
         # The first grant is synced: a loss of power takes only what closely follows some entry.
         self._synced_ns = now.boot_ns - SYNC_EVERY_NS
-        self._restore(now)
+        self.balance = Balance(ledger, name, now)
 
-    @property
-    def windows(self) -> tuple[Window, ...]:
-        return self._spending.windows
-
-    def grant(self, now: Reading, run_id: str) -> int | None:
-        """A permit to send one request, now; None while some window has no room."""
-        if self.free_at(now) > now.boot_ns:
-            return None
+    def grant(self, now: Reading, claims: Sequence[Claim]) -> Granted | Later:
+        """A permit for the run whose turn it is, if there is room. The oldest claim stands first."""
+        for claim in claims:
+            self.balance.remember(claim.terms)
+        if min(self.balance.free_at(now, claim.terms.limits) for claim in claims) > now.boot_ns:
+            return self._wait(now, claims)
         durable = now.boot_ns - self._synced_ns >= SYNC_EVERY_NS
         with self._ledger.writing(durable=durable):
-            if self.free_at(now) > now.boot_ns:  # another process was faster
-                return None
-            entry = self._ledger.add(self.name, run_id, State.GRANTED, now)
+            decision = self._decide(now, claims)
+            if isinstance(decision, Later):
+                return decision
+            self._put([decision])
+            (claim,) = (c for c in claims if c.run_id == decision.run_id)
+            entry = self.balance.book(claim.run_id, now, claim.terms.lifetime_ns)
             if self._grants % _PRUNE_EVERY == 0:
-                self._ledger.prune(self.name, now.boot_ns - self._keep_ns)
+                self.balance.prune(now)
         self._grants += 1
         if durable:
             self._synced_ns = now.boot_ns
-        self._seen = entry.change
-        self._spending.record(entry.permit, now.boot_ns + self.lifetime_ns, is_open=True)
-        return entry.permit
+        self.balance.booked(entry, now)
+        return Granted(entry.run_id, entry.permit)
 
-    def end(self, permit: int, now: Reading) -> None:
-        """The request is surely over: answered, or its connection closed before it was sent."""
-        if self._amend(permit, State.ENDED, now):
-            self._spending.end(permit, now.boot_ns)
-
-    def give_up(self, permit: int, now: Reading) -> None:
-        """Nobody waits for the request any more, but it may still arrive."""
-        if self._amend(permit, State.GIVEN_UP, now):
-            self._spending.give_up(permit, now.boot_ns)
-
-    def free_at(self, now: Reading) -> int:
-        """The earliest `boot_ns` at which a permit is granted if nothing else happens."""
-        self._catch_up(now)
-        return self._spending.free_at(now.boot_ns)
-
-    def use(self, now: Reading) -> tuple[WindowUse, ...]:
-        """Each window as it stands; times are `boot_ns`."""
-        self._catch_up(now)
-        return self._spending.use(now.boot_ns)
-
-    def overs(self, now: Reading) -> tuple[int, ...]:
-        """For every permit that counts, when it is over, in ns from now. For predictions."""
-        self._catch_up(now)
-        return self._spending.overs(now.boot_ns)
-
-    def _amend(self, permit: int, state: State, now: Reading) -> bool:
-        """Write it down; False: its end was told before, and the first word counts."""
-        if self._spending.is_ended(permit):
-            return False
+    def announce(self, now: Reading, claim: Claim, pending: int) -> None:
+        """Let others know how many requests a run has still to send."""
         with self._ledger.writing():
-            self._catch_up(now)
-            entry = self._ledger.amend(self.name, permit, state, now)
-        self._seen = entry.change
-        return True
+            self._put([replace(self._run(claim, now, self._runs()), pending=pending)])
 
-    def _catch_up(self, now: Reading) -> None:
-        for entry in self._ledger.entries(self.name, self._seen):
-            # Another boot's stamp can only come from another computer; its clocks say nothing here.
-            at_ns = entry.at.boot_ns if entry.at.boot_id == now.boot_id else now.boot_ns
-            self._count(entry, at_ns, now)
-            self._seen = entry.change
+    def runs(self, now: Reading) -> list[RunEntry]:
+        """Runs that are under way, of any process."""
+        return [run for run in self._runs().values() if _is_alive(run, now)]
 
-    def _count(self, entry: Entry, at_ns: int, now: Reading) -> None:
-        match entry.state:
-            case State.ENDED:
-                over_ns = at_ns
-            case State.GIVEN_UP:
-                over_ns = at_ns + self.lifetime_ns
-            case State.GRANTED:
-                # Whoever held it may have given it up at any moment of its life until now, and died
-                # before we heard of it.
-                over_ns = min(now.boot_ns, at_ns + self.lifetime_ns) + self.lifetime_ns
-        is_open = entry.state is not State.ENDED
-        self._spending.record(entry.permit, over_ns, is_open=is_open)
+    def _decide(self, now: Reading, claims: Sequence[Claim]) -> RunEntry | Later:
+        """Whose turn it is, and what to write of it. Within `writing`: nobody else grants meanwhile."""
+        runs = self._runs()
+        free = [c for c in claims if self.balance.free_at(now, c.terms.limits) <= now.boot_ns]
+        late_ns = 0
+        if free:
+            ours = [self._joined(claim, now, runs) for claim in free]
+            run = min(ours, key=lambda one: one.turn.served)
+            behind = run.turn.served - AHEAD_AT_MOST * run.turn.step
+            late_ns = max(
+                (
+                    rival.wakes_at_ns + YIELD_NS
+                    for rival in runs.values()
+                    if self._is_due(rival, now) and rival.turn.served < behind
+                ),
+                default=0,
+            )
+            if not late_ns:
+                return replace(run, turn=run.turn.after())
+        later, changed = self._later(now, claims, runs, late_ns)
+        self._put(changed)
+        return later
 
-    # After a start of this process
-
-    def _restore(self, now: Reading) -> None:
-        with self._ledger.writing(durable=True):
-            strangers = [
-                entry
-                for entry in self._ledger.entries(self.name)
-                if entry.at.boot_id != now.boot_id
-            ]
-            if strangers:
-                self._translate(strangers, now)
-            self._catch_up(now)
-
-    def _translate(self, strangers: list[Entry], now: Reading) -> None:
-        """Put entries of earlier boots on this boot's clock, by the wall clock between them.
-
-        A wall clock found set back cannot say how long ago anything was: all of it is then now.
-        """
-        newest_wall_ns = max(entry.at.wall_ns for entry in strangers)
-        ages_ns = [
-            now.wall_ns - entry.at.wall_ns if newest_wall_ns <= now.wall_ns else 0
-            for entry in strangers
-        ]
-        for entry, age_ns in zip(strangers, ages_ns, strict=True):
-            self._ledger.amend(self.name, entry.permit, entry.state, _ago(now, age_ns))
-        # A computer that lost power may have lost the last writes before the next sync with it.
-        lost_at = _ago(now, max(0, min(ages_ns) - SYNC_EVERY_NS))
-        if now.boot_ns - lost_at.boot_ns < self._keep_ns:
-            for _ in range(self._unsynced_at_most()):
-                self._ledger.add(self.name, "", State.GIVEN_UP, lost_at)
-
-    def _unsynced_at_most(self) -> int:
-        """Grants the windows allow between two syncs."""
-        return min(
-            (w.limit * math.ceil(SYNC_EVERY_NS / w.span_ns) for w in self._spending.windows),
-            default=0,
+    def _is_due(self, rival: RunEntry, now: Reading) -> bool:
+        """Whether another process's run should be asking right now, and is no more than a little late."""
+        return (
+            rival.limiter != self._limiter
+            and _is_waiting(rival, now)
+            and rival.wakes_at_ns <= now.boot_ns
         )
 
+    def _wait(self, now: Reading, claims: Sequence[Claim]) -> Later:
+        later, changed = self._later(now, claims, self._runs())
+        if changed:
+            with self._ledger.writing():
+                self._put(changed)
+        return later
 
-def _ago(now: Reading, age_ns: int) -> Reading:
-    return Reading(now.boot_id, now.boot_ns - age_ns, now.wall_ns - age_ns)
+    def _later(
+        self,
+        now: Reading,
+        claims: Sequence[Claim],
+        runs: dict[str, RunEntry],
+        not_before_ns: int = 0,
+    ) -> tuple[Later, list[RunEntry]]:
+        """When to ask again, and what to write down, so that others leave these runs their turns."""
+        waiting = [
+            replace(
+                self._joined(claim, now, runs),
+                wakes_at_ns=max(not_before_ns, self.balance.wakes_at(now, claim.terms.limits)),
+            )
+            for claim in claims
+        ]
+        changed = [run for run in waiting if _differs(run, runs.get(run.run_id))]
+        return Later(min(run.wakes_at_ns for run in waiting)), changed
+
+    def _joined(self, claim: Claim, now: Reading, runs: dict[str, RunEntry]) -> RunEntry:
+        """The run as one of those that wait."""
+        run = self._run(claim, now, runs)
+        if claim.run_id in runs and _is_waiting(runs[claim.run_id], now):
+            return run
+        # Who waits for more room than this run needs is no measure: it is passed by.
+        room_ns = self.balance.wakes_at(now, run.limits)
+        beside = [
+            r
+            for r in runs.values()
+            if _is_waiting(r, now) and self.balance.wakes_at(now, r.limits) <= room_ns
+        ]
+        clock = clock_of([r.turn for r in beside], (r.turn for r in runs.values()))
+        return replace(run, turn=run.turn.joined(clock))
+
+    def _run(self, claim: Claim, now: Reading, runs: dict[str, RunEntry]) -> RunEntry:
+        known = runs.get(claim.run_id)
+        return RunEntry(
+            run_id=claim.run_id,
+            limiter=self._limiter,
+            windows=claim.terms.windows,
+            limits=claim.terms.limits,
+            turn=Turn(claim.terms.priority, known.turn.served if known else 0),
+            wakes_at_ns=known.wakes_at_ns if known else 0,
+            pending=known.pending if known else 0,
+            seen=now,
+        )
+
+    def _runs(self) -> dict[str, RunEntry]:
+        return {run.run_id: run for run in self._ledger.runs(self._name)}
+
+    def _put(self, runs: Sequence[RunEntry]) -> None:
+        for run in runs:
+            self._ledger.put_run(self._name, run)
+
+
+def _differs(run: RunEntry, known: RunEntry | None) -> bool:
+    """Whether others would do otherwise for knowing it."""
+    return known is None or (run.limiter, run.wakes_at_ns) != (known.limiter, known.wakes_at_ns)
+
+
+def _is_waiting(run: RunEntry, now: Reading) -> bool:
+    """Whether it waits for a permit, as far as it has said so and is not late by more than a moment."""
+    return run.seen.boot_id == now.boot_id and now.boot_ns < run.wakes_at_ns + YIELD_NS
+
+
+def _is_alive(run: RunEntry, now: Reading) -> bool:
+    return run.seen.boot_id == now.boot_id and now.boot_ns - run.seen.boot_ns < ALIVE_NS

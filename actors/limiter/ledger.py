@@ -1,50 +1,44 @@
-"""What was spent, on disk: so that a limiter that dies, or a second one, knows it.
+"""What was spent, and who wants more, on disk: so that a limiter that dies, or a second one, knows it.
 
-One row a permit, of any number of budgets. Every write gets the next `change` number of its budget,
-by which another process finds what is new to it. Writers exclude each other; readers see whole
-writes.
+One row a permit, of any number of budgets; one row a run. Every write about a permit gets the next
+`change` number of its budget, by which another process finds what is new to it. Writers exclude each
+other; readers see whole writes.
 """
 
 from __future__ import annotations
 
+import json
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 from actors.limiter.clock import Reading
+from actors.limiter.schema import MIGRATIONS
+from actors.limiter.turns import Priority, Turn
 from actors.market.errors import UsageError
+from actors.market.window import Window
 
 FILE_NAME = "budget.sqlite3"
 
 #: How long a write waits for another process's. Theirs take well under a millisecond.
 BUSY_S = 5.0
 
+_SALT_BYTES = 32
+
 _UNUSABLE = "the budget ledger is unusable"
 _DAMAGED = "it is damaged ({}). If no request was sent in the last half hour, delete it"
-
-_SCHEMA_VERSION = 1
-_SCHEMA = (
-    """CREATE TABLE IF NOT EXISTS permits (
-    permit INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice
-    budget TEXT NOT NULL,
-    run_id TEXT NOT NULL,
-    state TEXT NOT NULL,
-    boot_id TEXT NOT NULL,  -- these three: when it came into that state
-    boot_ns INTEGER NOT NULL,
-    wall_ns INTEGER NOT NULL,
-    change INTEGER NOT NULL
-)""",
-    "CREATE UNIQUE INDEX IF NOT EXISTS permits_by_change ON permits (budget, change)",
-)
 
 
 class State(StrEnum):
     GRANTED = "granted"
     GIVEN_UP = "given_up"  # nobody waits for it, yet it may still be on its way
     ENDED = "ended"
+    REFUSED = "refused"  # ended too, by a 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +47,25 @@ class Entry:
     run_id: str
     state: State
     at: Reading  # when it came into that state
+    granted_ns: int  # on the clock of `at.boot_ns`
+    lifetime_ns: int  # from the grant
+    retry_after_ns: int | None  # of a refused one, if the provider named it
+    counted: str  # of a refused one: our own count of each window then
     change: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """A run that was granted permits, or waits for some."""
+
+    run_id: str
+    limiter: str  # the process that serves it
+    windows: tuple[Window, ...]  # the account's, as the run knows them
+    limits: tuple[Window, ...]  # how far it may fill them
+    turn: Turn
+    wakes_at_ns: int  # on the clock of `seen`: it can make no use of a free slot before
+    pending: int  # requests it has still to send
+    seen: Reading  # when it last did anything
 
 
 class Ledger:
@@ -63,6 +75,7 @@ class Ledger:
         self.path = folder / FILE_NAME
         with self._explained():
             folder.mkdir(parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)  # the salt is the user's alone
             # The limiter's methods come one at a time, but not always on the same thread.
             self._db = sqlite3.connect(
                 self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
@@ -92,51 +105,140 @@ class Ledger:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
 
+    @property
+    def salt(self) -> bytes:
+        """Made with the file, known to nobody else: names of accounts are hashed with it."""
+        with self._explained():
+            (salt,) = self._db.execute("SELECT salt FROM secret").fetchone()
+        return bytes(salt)
+
+    def budgets(self) -> list[str]:
+        with self._explained():
+            rows = self._db.execute("SELECT DISTINCT budget FROM runs ORDER BY budget").fetchall()
+        return [budget for (budget,) in rows]
+
+    # Permits
+
     def entries(self, budget: str, after_change: int = 0) -> list[Entry]:
         """What was written since, oldest first."""
         with self._explained():
             rows = self._db.execute(
-                "SELECT permit, run_id, state, boot_id, boot_ns, wall_ns, change FROM permits"
+                "SELECT permit, run_id, state, boot_id, boot_ns, wall_ns, granted_ns, lifetime_ns,"
+                " retry_after_ns, counted, change FROM permits"
                 " WHERE budget = ? AND change > ? ORDER BY change",
                 (budget, after_change),
             ).fetchall()
         return [
-            Entry(permit, run_id, State(state), Reading(*at), change)
-            for permit, run_id, state, *at, change in rows
+            Entry(permit, run_id, State(state), Reading(*at), *rest)
+            for (permit, run_id, state, *at), rest in ((row[:6], row[6:]) for row in rows)
         ]
 
-    def add(self, budget: str, run_id: str, state: State, at: Reading) -> Entry:
+    def add(self, budget: str, run_id: str, at: Reading, lifetime_ns: int) -> Entry:
         """Book a new permit. Within `writing` only, like all that follow."""
         change = self._next_change(budget)
         permit = self._db.execute(
-            "INSERT INTO permits (budget, run_id, state, boot_id, boot_ns, wall_ns, change)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (budget, run_id, state, at.boot_id, at.boot_ns, at.wall_ns, change),
+            "INSERT INTO permits (budget, run_id, state, boot_id, boot_ns, wall_ns, granted_ns,"
+            " lifetime_ns, counted, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?)",
+            (budget, run_id, State.GRANTED, *_clocks(at), at.boot_ns, lifetime_ns, change),
         ).lastrowid
         assert permit is not None
-        return Entry(permit, run_id, state, at, change)
+        return Entry(permit, run_id, State.GRANTED, at, at.boot_ns, lifetime_ns, None, "", change)
 
-    def amend(self, budget: str, permit: int, state: State, at: Reading) -> Entry:
+    def amend(
+        self,
+        budget: str,
+        permit: int,
+        state: State,
+        at: Reading,
+        *,
+        retry_after_ns: int | None = None,
+        counted: str = "",
+    ) -> Entry:
         """Bring a permit into another state. One that was pruned comes back, its run forgotten."""
         change = self._next_change(budget)
-        self._db.execute(
-            "INSERT INTO permits (permit, budget, run_id, state, boot_id, boot_ns, wall_ns, change)"
-            " VALUES (?, ?, '', ?, ?, ?, ?, ?) ON CONFLICT (permit) DO UPDATE SET"
+        run_id, granted_ns, lifetime_ns = self._db.execute(
+            "INSERT INTO permits (permit, budget, run_id, state, boot_id, boot_ns, wall_ns,"
+            " granted_ns, lifetime_ns, retry_after_ns, counted, change)"
+            " VALUES (?, ?, '', ?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (permit) DO UPDATE SET"
             " state = excluded.state, boot_id = excluded.boot_id, boot_ns = excluded.boot_ns,"
-            " wall_ns = excluded.wall_ns, change = excluded.change",
-            (permit, budget, state, at.boot_id, at.boot_ns, at.wall_ns, change),
+            " wall_ns = excluded.wall_ns, retry_after_ns = excluded.retry_after_ns,"
+            " counted = excluded.counted, change = excluded.change"
+            " RETURNING run_id, granted_ns, lifetime_ns",
+            (permit, budget, state, *_clocks(at), at.boot_ns, retry_after_ns, counted, change),
+        ).fetchone()
+        return Entry(
+            permit, run_id, state, at, granted_ns, lifetime_ns, retry_after_ns, counted, change
         )
-        return Entry(permit, "", state, at, change)
 
-    def prune(self, budget: str, before_boot_ns: int) -> None:
-        """Forget what happened before, on any boot's clock.
+    def move(self, budget: str, entry: Entry, at: Reading) -> None:
+        """Put a permit's times on another boot's clock."""
+        self._db.execute(
+            "UPDATE permits SET boot_id = ?, boot_ns = ?, wall_ns = ?, granted_ns = ?, change = ?"
+            " WHERE permit = ?",
+            (
+                *_clocks(at),
+                entry.granted_ns + at.boot_ns - entry.at.boot_ns,
+                self._next_change(budget),
+                entry.permit,
+            ),
+        )
+
+    def prune(self, budget: str, before_boot_ns: int, refused_before_boot_ns: int) -> None:
+        """Forget what happened before, on any boot's clock; refusals are kept longer.
 
         The newest entry stays, so that change numbers go on where they were.
         """
         self._db.execute(
-            "DELETE FROM permits WHERE budget = ? AND boot_ns < ? AND change < ?",
-            (budget, before_boot_ns, self._next_change(budget) - 1),
+            "DELETE FROM permits WHERE budget = ? AND change < ?"
+            " AND boot_ns < CASE state WHEN ? THEN ? ELSE ? END",
+            (
+                budget,
+                self._next_change(budget) - 1,
+                State.REFUSED,
+                refused_before_boot_ns,
+                before_boot_ns,
+            ),
         )
+        self._db.execute(
+            "DELETE FROM runs WHERE budget = ? AND boot_ns < ?", (budget, before_boot_ns)
+        )
+
+    # Runs
+
+    def runs(self, budget: str) -> list[RunEntry]:
+        with self._explained():
+            rows = self._db.execute(
+                "SELECT run_id, limiter, windows, limits, priority, served, wakes_at_ns, pending,"
+                " boot_id, boot_ns, wall_ns FROM runs WHERE budget = ?",
+                (budget,),
+            ).fetchall()
+        return [
+            RunEntry(
+                run_id=run_id,
+                limiter=limiter,
+                windows=_windows_of(windows),
+                limits=_windows_of(limits),
+                turn=Turn(Priority(priority), served),
+                wakes_at_ns=wakes_at_ns,
+                pending=pending,
+                seen=Reading(*seen),
+            )
+            for run_id, limiter, windows, limits, priority, served, wakes_at_ns, pending, *seen in rows
+        ]
+
+    def put_run(self, budget: str, run: RunEntry) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO runs (budget, run_id, limiter, windows, limits, priority, served,"
+            " wakes_at_ns, pending, boot_id, boot_ns, wall_ns)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(budget, run.run_id, run.limiter, _text(run.windows), _text(run.limits)),
+                *(run.turn.priority, run.turn.served, run.wakes_at_ns, run.pending),
+                *_clocks(run.seen),
+            ),
+        )
+
+    # The file
 
     def _next_change(self, budget: str) -> int:
         (change,) = self._db.execute(
@@ -146,16 +248,22 @@ class Ledger:
 
     def _prepare(self) -> None:
         self._db.execute("PRAGMA journal_mode = WAL")
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version > _SCHEMA_VERSION:
+        if self._version() > len(MIGRATIONS):
             raise UsageError("was written by a newer candlefleet", str(self.path))
         (finding,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
         if finding != "ok":
             raise UsageError(f"{_UNUSABLE}: {_DAMAGED.format(finding)}", str(self.path))
-        with self.writing(durable=True):
-            for statement in _SCHEMA:
-                self._db.execute(statement)
-            self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        if self._version() < len(MIGRATIONS):
+            with self.writing(durable=True):
+                for statement in (s for step in MIGRATIONS[self._version() :] for s in step):
+                    self._db.execute(statement)
+                salt = secrets.token_bytes(_SALT_BYTES)
+                self._db.execute("INSERT OR IGNORE INTO secret VALUES (1, ?)", (salt,))
+                self._db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+    def _version(self) -> int:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        return int(version)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -163,6 +271,20 @@ class Ledger:
             yield
         except (sqlite3.Error, OSError) as error:
             raise UsageError(f"{_UNUSABLE}: {_advice(error)}", str(self.path)) from error
+
+
+@cache
+def _text(windows: tuple[Window, ...]) -> str:
+    return json.dumps([[w.limit, w.span_ns] for w in windows])
+
+
+@cache
+def _windows_of(text: str) -> tuple[Window, ...]:
+    return tuple(Window(*window) for window in json.loads(text))
+
+
+def _clocks(at: Reading) -> tuple[str, int, int]:
+    return at.boot_id, at.boot_ns, at.wall_ns
 
 
 def _advice(error: sqlite3.Error | OSError) -> str:

@@ -1,27 +1,61 @@
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from actors.limiter.clock import Reading
+from actors.limiter.turns import Priority
 from actors.market.window import NS_PER_S, Window
 
 #: A request may arrive for so long after its connection was closed: longer than networks hold anything
 #: back in practice, though TCP's formal bound for a segment is two minutes (RFC 9293, 3.4.2).
 ON_ITS_WAY_S = 60.0
+ON_ITS_WAY_NS = round(ON_ITS_WAY_S * NS_PER_S)
+
+_ROUNDING = 1e-9  # 0.58 of 50 is 29, though not in floats
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
     """What a run asks of the limiter. Carried by every call, so that a restarted limiter knows it."""
 
-    budget: str  # one per provider and account
-    windows: tuple[Window, ...]
+    budget: str  # one per provider and account, and per family of endpoints where these are apart
+    windows: tuple[Window, ...]  # the account's
     timeout_s: float  # no request of the run is waited for longer
+    share: float = (
+        1.0  # of each window; the run sends nothing while more of it is in use, by anybody
+    )
+    reserve: tuple[Window, ...] = ()  # what the user's own programs send at the most; kept free
+    priority: Priority = Priority.INTERACTIVE
 
     @property
     def lifetime_ns(self) -> int:
         """From a grant until its request can surely not arrive any more, whatever became of its holder."""
         return round((self.timeout_s + ON_ITS_WAY_S) * NS_PER_S)
+
+    @property
+    def limits(self) -> tuple[Window, ...]:
+        """The windows this run may fill; a limit below 1 means that nothing is left for it."""
+        return tuple(
+            Window(self._part_of(w.limit) - self.reserved(w), w.span_ns) for w in self.windows
+        )
+
+    def reserved(self, window: Window) -> int:
+        """How many requests of others may fall into the window at the most."""
+        return min(
+            (r.limit * math.ceil(window.span_ns / r.span_ns) for r in self.reserve), default=0
+        )
+
+    def _part_of(self, limit: int) -> int:
+        return max(1, math.floor(limit * self.share + _ROUNDING))
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that waits for a permit."""
+
+    run_id: str
+    terms: Terms
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import math
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from actors.market.window import Window
 
@@ -40,104 +41,135 @@ class WindowUse:
     in_flight: int  # permits whose requests are not surely over
     recent: int  # requests over for less than the span
     frees_at_ns: int | None  # when the next of them stops counting, if nothing else happens
+    empty_at_ns: int | None  # when the last of them does
+
+    @property
+    def counted(self) -> int:
+        return self.in_flight + self.recent
 
     @property
     def left(self) -> int:
         """Permits that could be granted at once."""
-        return max(0, self.window.limit - self.in_flight - self.recent)
+        return max(0, self.window.limit - self.counted)
+
+
+class Stage(Enum):
+    """What is known of a permit's request."""
+
+    OPEN = auto()  # somebody waits for it
+    GIVEN_UP = auto()  # nobody does, but it may still arrive
+    OVER = auto()
 
 
 class Spending:
-    """Permits of one account that still count, and whether one more may be granted.
+    """Permits of one account that still count, and when one more may be granted.
 
-    A permit that is never ended is over `lifetime_ns` after its grant: no request lives longer. One
-    that is ended later than that was alive after all, and counts from then. An operation compares
+    A permit whose end is never told is over when its lifetime is: no request lives longer. One that
+    is ended later than that was alive after all, and counts from then. An operation compares
     O(log n) of the n permits that count, and moves those in flight.
     """
 
-    def __init__(self, windows: Sequence[Window], lifetime_ns: int) -> None:
-        if any(window.limit < 1 or window.span_ns < 1 for window in windows):
-            raise ValueError("a window needs a limit and a span of at least 1")
-        self.windows = tuple(windows)
-        self.lifetime_ns = lifetime_ns
-        self._holds_ns = tuple(hold_ns(window) for window in windows)
+    def __init__(self, keep_ns: int) -> None:
+        """What is over for longer than `keep_ns` is forgotten; no window asked about may hold longer."""
+        self.keep_ns = keep_ns
         self._now_ns: int | None = None
         self._next_permit = 1
         #: (when it is over, permit), ascending: in flight are those that are over later than now.
         self._overs: list[tuple[int, int]] = []
-        self._over_ns: dict[int, int] = {}
-        self._open: set[int] = set()  # permits whose end has not been told
+        self._known: dict[int, tuple[int, Stage]] = {}
         self._tidy_at = _TIDY_AT_LEAST
 
-    def grant(self, now_ns: int) -> int | None:
+    def grant(self, now_ns: int, windows: Sequence[Window], lifetime_ns: int) -> int | None:
         """A permit to send one request, now; None while some window has no room."""
         now_ns = self._advance(now_ns)
-        if self.free_at(now_ns) > now_ns:
+        if self.free_at(now_ns, windows) > now_ns:
             return None
         permit = self._next_permit
-        self.record(permit, now_ns + self.lifetime_ns, is_open=True)
+        self.record(permit, now_ns + lifetime_ns, Stage.OPEN)
         return permit
 
-    def free_at(self, now_ns: int) -> int:
+    def free_at(self, now_ns: int, windows: Sequence[Window]) -> int:
         """When a permit can be granted, now or later, if nothing else happens."""
-        now_ns = self._advance(now_ns)
-        return max(
-            [
-                now_ns,
-                *(
-                    self._overs[-window.limit][0] + hold
-                    for window, hold in zip(self.windows, self._holds_ns, strict=True)
-                    if len(self._overs) >= window.limit
-                ),
-            ]
-        )
+        return self._free_at(now_ns, windows, over_by_ns=None)
+
+    def free_at_best(self, now_ns: int, windows: Sequence[Window]) -> int:
+        """No permit can be granted sooner, even if all that is under way ended this moment."""
+        return self._free_at(now_ns, windows, over_by_ns=now_ns)
 
     def end(self, permit: int, now_ns: int) -> None:
         """The request is surely over: answered, or its connection closed before it was sent."""
-        if not self.is_ended(permit):
-            self.record(permit, self._advance(now_ns), is_open=False)
+        if not self.is_over(permit):
+            self.record(permit, self._advance(now_ns), Stage.OVER)
 
-    def give_up(self, permit: int, now_ns: int) -> None:
-        """Nobody waits for the request any more, but it may still arrive within its lifetime."""
-        if not self.is_ended(permit):
-            self.record(permit, self._advance(now_ns) + self.lifetime_ns, is_open=True)
+    def give_up(self, permit: int, now_ns: int, on_its_way_ns: int) -> None:
+        """Its connection is closed, but the request may still arrive, for `on_its_way_ns`.
 
-    def is_ended(self, permit: int) -> bool:
+        Never shortens a lifetime that is longer.
+        """
+        if not self.is_over(permit):
+            over_ns = self._advance(now_ns) + on_its_way_ns
+            known_ns, _ = self._known.get(permit, (over_ns, Stage.OPEN))
+            self.record(permit, max(over_ns, known_ns), Stage.GIVEN_UP)
+
+    def is_over(self, permit: int) -> bool:
         """Whether its end was told before. Of one that counts no more, that is not known."""
-        return permit in self._over_ns and permit not in self._open
+        return permit in self._known and self._known[permit][1] is Stage.OVER
 
-    def record(self, permit: int, over_ns: int, *, is_open: bool) -> None:
+    def record(self, permit: int, over_ns: int, stage: Stage) -> None:
         """Count a permit that was granted elsewhere or earlier, or correct when it is over."""
-        known_ns = self._over_ns.get(permit)
-        if known_ns is not None:
+        if permit in self._known:
+            known_ns, _ = self._known[permit]
             del self._overs[bisect_right(self._overs, (known_ns, permit)) - 1]
         insort(self._overs, (over_ns, permit))
-        self._over_ns[permit] = over_ns
-        if is_open:
-            self._open.add(permit)
-        else:
-            self._open.discard(permit)
+        self._known[permit] = (over_ns, stage)
         self._next_permit = max(self._next_permit, permit + 1)
 
-    def use(self, now_ns: int) -> tuple[WindowUse, ...]:
+    def use(self, now_ns: int, windows: Sequence[Window]) -> tuple[WindowUse, ...]:
         """Each window as it stands."""
         now_ns = self._advance(now_ns)
         in_flight = len(self._overs) - self._after(now_ns)
+        return tuple(self._window_use(window, now_ns, in_flight) for window in windows)
+
+    def counting(self, now_ns: int, window: Window) -> list[int]:
+        """The permits that count in a window now."""
+        oldest = self._after(self._advance(now_ns) - hold_ns(window))
+        return [permit for _, permit in self._overs[oldest:]]
+
+    def overs(self, now_ns: int, latency_ns: int) -> tuple[int, ...]:
+        """For every permit that counts, when it is over, from now: negative if it is already.
+
+        What somebody waits for is taken to be answered within `latency_ns` from now.
+        """
+        now_ns = self._advance(now_ns)
         return tuple(
-            self._window_use(window, hold, now_ns, in_flight)
-            for window, hold in zip(self.windows, self._holds_ns, strict=True)
+            min(over_ns - now_ns, latency_ns)
+            if self._known[permit][1] is Stage.OPEN
+            else over_ns - now_ns
+            for over_ns, permit in self._overs
         )
 
-    def overs(self, now_ns: int) -> tuple[int, ...]:
-        """For every permit that counts, when it is over, from now: negative if it is already."""
-        now_ns = self._advance(now_ns)
-        return tuple(over_ns - now_ns for over_ns, _ in self._overs)
+    def _free_at(self, now_ns: int, windows: Sequence[Window], *, over_by_ns: int | None) -> int:
+        free_ns = now_ns = self._advance(now_ns)
+        for window in windows:
+            if len(self._overs) >= window.limit:
+                # There is room once the newest `limit` permits are one fewer.
+                over_ns = self._overs[-window.limit][0]
+                if over_by_ns is not None:
+                    over_ns = min(over_ns, over_by_ns)
+                free_ns = max(free_ns, over_ns + hold_ns(window))
+        return free_ns
 
-    def _window_use(self, window: Window, hold: int, now_ns: int, in_flight: int) -> WindowUse:
+    def _window_use(self, window: Window, now_ns: int, in_flight: int) -> WindowUse:
+        hold = hold_ns(window)
         oldest = self._after(now_ns - hold)
-        counted = len(self._overs) - oldest
-        frees_at_ns = self._overs[oldest][0] + hold if counted else None
-        return WindowUse(window, in_flight, counted - in_flight, frees_at_ns)
+        counted = self._overs[oldest:]
+        return WindowUse(
+            window=window,
+            in_flight=in_flight,
+            recent=len(counted) - in_flight,
+            frees_at_ns=counted[0][0] + hold if counted else None,
+            empty_at_ns=counted[-1][0] + hold if counted else None,
+        )
 
     def _after(self, moment_ns: int) -> int:
         """Place of the first permit that is over later than `moment_ns`."""
@@ -148,10 +180,9 @@ class Spending:
         if self._now_ns is None or now_ns > self._now_ns:
             self._now_ns = now_ns
         if len(self._overs) >= self._tidy_at:
-            gone = self._after(self._now_ns - max(self._holds_ns, default=0))
+            gone = self._after(self._now_ns - self.keep_ns)
             for _, permit in self._overs[:gone]:
-                del self._over_ns[permit]
-                self._open.discard(permit)
+                del self._known[permit]
             del self._overs[:gone]
             self._tidy_at = max(_TIDY_AT_LEAST, 2 * len(self._overs))
         return self._now_ns

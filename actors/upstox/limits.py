@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from actors.market.timeframe import Timeframe, Unit
 from actors.market.window import NS_PER_S, Window
@@ -21,6 +22,14 @@ PUBLISHED: tuple[Window, ...] = (
 #: Source: the served OpenAPI and the documented examples, read 2026-09.
 API_URL = "https://api.upstox.com"
 ASSETS_URL = "https://assets.upstox.com"
+
+
+class Family(StrEnum):
+    """Endpoints that may have limits of their own. Not published; so by default they share one budget."""
+
+    HISTORICAL = "historical"
+    INTRADAY = "intraday"
+
 
 CANDLES_PATH = "/v3/historical-candle"
 INTRADAY_PATH = "/v3/historical-candle/intraday"

@@ -50,17 +50,18 @@ class TokenSource:
     def where(self) -> str:
         return f"${self.variable}" if self.file is None else self.file
 
-    def account_label(self) -> str:
+    def account_label(self, salt: bytes) -> str:
         """Name the account the token belongs to, without giving away either.
 
-        Limits count per user, and a user's token changes daily: so where the token names its user
-        (a JWT's `sub`), it is the user who is labelled.
+        Nobody without `salt` can tell whose it is, even by trying names. Limits count per user, and a
+        user's token changes daily: so where the token names its user (a JWT's `sub`), it is the user
+        who is labelled.
         """
         token = self.read()
         if token is None:
             return ANONYMOUS
         owner = _subject(token) or token
-        digest = hashlib.blake2b(owner.encode(), digest_size=6, person=b"candlefleet acct")
+        digest = hashlib.blake2b(owner.encode(), digest_size=6, key=salt)
         return f"account-{digest.hexdigest()}"
 
     def _from_file(self) -> str:

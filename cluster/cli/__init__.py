@@ -46,6 +46,7 @@ for verb in (
     fetching.plan,
     fetching.scan,
     fetching.universe,
+    fetching.budget,
     reading.status,
     reading.export,
 ):

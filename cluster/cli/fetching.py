@@ -46,13 +46,14 @@ def plan(
 
     settings = load_config(config, store, base_url, assets_url, first, last)
     with provider_of(settings) as provider:
-        prepared = prepare(settings, provider, datetime.now(UTC))
+        now = datetime.now(UTC)
+        prepared = prepare(settings, provider, now)
     say(prepared.wants.warnings)
     if as_json:
-        print_json(forecast.as_dict(prepared))
+        print_json(forecast.as_dict(prepared, now))
     else:
         console(stderr=False).print(forecast.table(prepared))
-        say(forecast.remarks(prepared))
+        say(forecast.remarks(prepared, now))
     raise typer.Exit(Exit.INCOMPLETE if prepared.wants.unforgiven else Exit.DONE)
 
 
@@ -93,3 +94,20 @@ def universe(config: ConfigFile, assets_url: AssetsUrl = None, as_json: Json = F
         console(stderr=False).print(roster.table(wants))
         say([*wants.notes, *(f"unresolved: {name}" for name in wants.unresolved)])
     raise typer.Exit(Exit.INCOMPLETE if wants.unforgiven else Exit.DONE)
+
+
+def budget(as_json: Json = False) -> None:
+    """Show what is spent of each request budget now, by which run, and when it frees."""
+    from cluster.spending import look, tables
+    from cluster.state import state_dir
+
+    found = look(state_dir())
+    if as_json:
+        print_json({"budgets": [status.as_dict() for status in found]})
+        return
+    screen = console(stderr=False)
+    for status in found:
+        for table in tables(status):
+            screen.print(table)
+    if not found:
+        say(["Nothing was spent from any budget lately."])

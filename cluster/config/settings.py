@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
+from actors.limiter.terms import Terms
+from actors.limiter.turns import Priority
 from actors.market.window import NS_PER_S, Window
 from actors.upstox.address import checked_url
+from actors.upstox.limits import PUBLISHED, Family
 from cluster.config.section import ConfigPath, Section
 
 Url = Annotated[str, AfterValidator(checked_url)]
@@ -38,15 +41,62 @@ class WindowSettings(Section):
     limit: Annotated[int, Field(gt=0, le=1_000_000)]
     seconds: Seconds
 
+    @property
+    def window(self) -> Window:
+        return Window(self.limit, round(self.seconds * NS_PER_S))
+
+
+WindowsSettings = Annotated[tuple[WindowSettings, ...], Field(strict=False)]
+
+
+class FamilySettings(Section):
+    """A family of endpoints that has a budget of its own."""
+
+    own_windows: Annotated[WindowsSettings, Field(alias="windows")] = ()
+
+    def windows(self, default: tuple[Window, ...]) -> tuple[Window, ...]:
+        return tuple(w.window for w in self.own_windows) or default
+
+
+class FamiliesSettings(Section):
+    """Those that are named have budgets of their own; the others share one."""
+
+    historical: FamilySettings | None = None
+    intraday: FamilySettings | None = None
+
+    def of(self, family: Family) -> FamilySettings | None:
+        found: FamilySettings | None = getattr(self, family.value)
+        return found
+
 
 class BudgetSettings(Section):
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of each window, for this run
-    own_windows: Annotated[tuple[WindowSettings, ...], Field(strict=False, alias="windows")] = ()
+    share: Annotated[float, Field(gt=0, le=1)] = (
+        1.0  # of each window; while more is in use, we wait
+    )
+    own_windows: Annotated[WindowsSettings, Field(alias="windows")] = ()
+    own_reserve: Annotated[WindowsSettings, Field(alias="reserve")] = ()
+    priority: Annotated[Priority, Field(strict=False)] = Priority.INTERACTIVE
+    families: FamiliesSettings = FamiliesSettings()
 
     @property
     def windows(self) -> tuple[Window, ...]:
-        """The user's own windows; none: the provider's published ones."""
-        return tuple(Window(w.limit, round(w.seconds * NS_PER_S)) for w in self.own_windows)
+        """The account's windows: the user's own, or the provider's published ones."""
+        return tuple(w.window for w in self.own_windows) or PUBLISHED
+
+    @property
+    def reserve(self) -> tuple[Window, ...]:
+        """What other programs of the account send at the most."""
+        return tuple(w.window for w in self.own_reserve)
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        own = [family.windows(()) for f in Family if (family := self.families.of(f)) is not None]
+        for windows in (self.windows, *own):
+            limits = Terms("", windows, 0.0, share=self.share, reserve=self.reserve).limits
+            for window, limit in zip(windows, limits, strict=True):
+                if limit.limit < 1:
+                    raise ValueError(f"share and reserve leave nothing of {window}")
+        return self
 
 
 class RetrySettings(Section):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from actors.market.errors import UsageError
 from actors.market.timeframe import Timeframe, Unit
 from actors.market.window import NS_PER_S, Window
+from actors.upstox.limits import PUBLISHED
 from cluster.bundled import configs_dir
 from cluster.config import Labelled, Overrides, RunConfig, load
 
@@ -180,7 +181,8 @@ def test_defaults_are_those_of_the_contract(folder: Path) -> None:
     assert config.store == "data"
     assert (config.provider.name, config.provider.base_url) == ("upstox", None)
     assert (config.fleet.fetchers, config.fleet.threads) == (2, 8)
-    assert (config.budget.share, config.budget.windows) == (1.0, ())
+    assert (config.budget.share, config.budget.windows) == (1.0, PUBLISHED)
+    assert (config.budget.reserve, config.budget.priority) == ((), "interactive")
     assert config.retry.attempts == 5
     assert config.memory.limit_mb == 2048
     assert config.writer.commit_every_s == 5
@@ -314,6 +316,11 @@ MISTAKES = {
     "budget: {windows: [{limit: -1, seconds: 1}]}": "budget.windows[0].limit: must be greater than 0",
     "budget: {windows: [{limit: 1, seconds: 0}]}": "budget.windows[0].seconds: must be greater than 0",
     "budget: {windows: {limit: 1}}": "budget.windows: must be a list",
+    "budget: {priority: urgent}": "budget.priority: must be 'interactive', 'update' or 'backfill'",
+    "budget: {families: {orders: {}}}": "budget.families.orders: unknown key; known here: historical",
+    "budget: {families: {intraday: {limit: 1}}}": "budget.families.intraday.limit: unknown key",
+    "budget: {reserve: [{limit: 50, seconds: 1}]}": "budget: share and reserve leave nothing of 50/1 s",
+    "budget: {share: 0.01, reserve: [{limit: 1, seconds: 1}]}": "budget: share and reserve leave nothing of 50/1 s",
     "retry: {attempts: 0}": "retry.attempts: must be greater than 0",
     "memory: {limit_mb: -5}": "memory.limit_mb: must be greater than 0",
     "memory: {limit_mb: true}": "memory.limit_mb: must be a whole number, not True",

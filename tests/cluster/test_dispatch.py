@@ -12,6 +12,7 @@ from actors.fetcher.outcome import (
     Delivered,
     Halted,
     Outcome,
+    Throttled,
     TooLong,
     TryAgain,
     Undelivered,
@@ -103,7 +104,12 @@ class Fleet(RuleBasedStateMachine):
     @rule(data=st.data())
     def comes_back_unfinished(self, data: st.DataObject) -> None:
         order = self.pick(data)
-        outcomes = [Unsent("stop"), Undelivered("full"), TryAgain(1.5, Cause.TIMEOUT, "slow")]
+        outcomes = [
+            Unsent("stop"),
+            Undelivered("full"),
+            TryAgain(1.5, Cause.TIMEOUT, "slow"),
+            Throttled("429"),
+        ]
         self.settle(order, data.draw(st.sampled_from(outcomes)))
 
     @precondition(lambda self: any(o.chunk.halves() for o in self.held))
@@ -229,3 +235,20 @@ def test_a_halt_stops_everything_and_keeps_the_first_reason() -> None:
     assert dispatch.orders(99.0) == []
     assert dispatch.idle
     assert dispatch.pending == 3
+
+
+def test_a_throttled_chunk_has_lost_no_attempt_and_is_next_again() -> None:
+    """The request was sent, though; and it is no backoff of its own that it waits for, but a permit."""
+    dispatch = Dispatch([chunk(1), chunk(2)], {"fetcher-1": 1})
+    (first,) = dispatch.orders(0.0)
+    dispatch.settle(first.chunk, Throttled("429"), 0.0)
+    assert dispatch.orders(0.0) == [first]
+    assert dispatch.requests == 1
+
+
+def test_a_halted_run_sends_nothing_more_and_says_why() -> None:
+    dispatch = Dispatch([chunk(1)], {"fetcher-1": 1})
+    dispatch.halt(Halted("banned", 403, "1010"))
+    dispatch.halt(Halted("again", 403, "1010"))
+    assert dispatch.orders(0.0) == []
+    assert dispatch.halted == Halted("banned", 403, "1010")

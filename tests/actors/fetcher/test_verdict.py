@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.fetcher.verdict import GiveUp, Halt, Keep, Retry, RetryRules, Split, backoff_s, judge
+from actors.fetcher.verdict import (
+    Freeze,
+    GiveUp,
+    Halt,
+    Keep,
+    Retry,
+    RetryRules,
+    Split,
+    backoff_s,
+    judge,
+)
 from actors.market.candles import BARS
 from actors.market.chunk import Cause
 from actors.upstox.reply import Answer, Refused
@@ -14,7 +24,7 @@ from actors.upstox.reply import Answer, Refused
 RULES = RetryRules(attempts=4, base_s=0.5, cap_s=30.0)
 
 # Written out a second time on purpose: the table is what the README promises.
-RETRIED = {"rate_limited", "server_error", "timeout", "connection", "bad_body"}
+RETRIED = {"server_error", "timeout", "connection", "bad_body"}
 ENDS_THE_RUN = {"unauthorized", "banned"}
 
 
@@ -42,6 +52,8 @@ def test_each_cause_has_one_fate(cause: Cause, attempt: int, chance: float) -> N
     verdict = judge(refused(cause), attempt, RULES, chance)
     if cause.value in ENDS_THE_RUN:
         assert verdict == Halt()
+    elif cause is Cause.RATE_LIMITED:
+        assert verdict == Freeze(), "the limiter says when to go on, and no attempt is lost"
     elif cause is Cause.SPAN_TOO_LONG:
         assert verdict == Split()
     elif cause.value in RETRIED and attempt < RULES.attempts:
@@ -62,4 +74,4 @@ def test_backoff_doubles_is_jittered_in_full_and_is_capped(attempt: int, chance:
 @given(st.floats(0, 3600))
 def test_a_wait_named_by_the_provider_is_kept_to(wait_s: float) -> None:
     """Zero is an answer too."""
-    assert judge(refused(Cause.RATE_LIMITED, wait_s), 1, RULES, 0.9) == Retry(wait_s)
+    assert judge(refused(Cause.SERVER_ERROR, wait_s), 1, RULES, 0.9) == Retry(wait_s)

@@ -28,7 +28,6 @@ def test_a_permit_waits_for_an_end_and_then_for_the_span(tmp_path: Path) -> None
         third = asyncio.ensure_future(limiter.acquire(mine, "run", "fetcher-1"))
         await asyncio.sleep(0)
         assert not third.done()
-        assert (await limiter.use(mine)).waiting == 1
         ended_s = asyncio.get_running_loop().time()
         assert first is not None
         await limiter.end(mine, first.number)
@@ -86,19 +85,21 @@ def test_a_new_limiter_knows_what_the_one_before_has_spent(tmp_path: Path) -> No
     async def play() -> None:
         mine = terms((2, 1000.0))
         await Limiter(str(tmp_path)).acquire(mine, "run", "fetcher-1")
-        (window,) = (await Limiter(str(tmp_path)).use(mine)).windows
+        (window,) = (await Limiter(str(tmp_path)).use(mine, "look", 0)).windows
         assert window.left == 1
 
     asyncio.run(play())
 
 
-def test_where_runs_come_with_different_windows_all_of_them_hold(tmp_path: Path) -> None:
+def test_where_runs_come_with_different_windows_each_keeps_its_own(tmp_path: Path) -> None:
+    """What one has spent counts for the other."""
+
     async def play() -> None:
         limiter = Limiter(str(tmp_path))
         wide, narrow = terms((100, 1000.0)), terms((1, 1000.0))
         assert await limiter.acquire(wide, "wide", "fetcher-1") is not None
-        assert [w.left for w in (await limiter.use(narrow)).windows] == [99, 0]
-        assert [w.left for w in (await limiter.use(wide)).windows] == [99, 0]
+        assert [w.left for w in (await limiter.use(narrow, "narrow", 0)).windows] == [0]
+        assert [w.left for w in (await limiter.use(wide, "wide", 0)).windows] == [99]
 
     asyncio.run(play())
 
@@ -125,20 +126,78 @@ def test_a_caller_that_gives_up_is_not_served(tmp_path: Path) -> None:
         assert held is not None
         await limiter.end(mine, held.number)
         assert await asyncio.wait_for(next_one, PATIENCE_S) is not None
-        assert (await limiter.use(mine)).waiting == 0
 
     asyncio.run(play())
 
 
-def test_a_more_patient_run_makes_permits_live_longer(tmp_path: Path) -> None:
+def test_a_run_that_waits_holds_up_no_other_that_has_room(tmp_path: Path) -> None:
     async def play() -> None:
-        limiter = Limiter(str(tmp_path))
-        await limiter.acquire(terms((5, 1.0), timeout_s=1), "brief", "fetcher-1")
-        await limiter.acquire(terms((5, 1.0), timeout_s=600), "patient", "fetcher-1")
-        overs_ns = (await limiter.use(terms((5, 1.0), timeout_s=600))).overs_ns
-        assert max(overs_ns) > 600 * NS_PER_S
+        limiter, wide, narrow = Limiter(str(tmp_path)), terms((9, 1000.0)), terms((1, 1000.0))
+        await limiter.acquire(wide, "wide", "fetcher-1")
+        waiting = asyncio.ensure_future(limiter.acquire(narrow, "narrow", "fetcher-1"))
+        await asyncio.sleep(0)
+        assert await asyncio.wait_for(limiter.acquire(wide, "wide", "fetcher-1"), PATIENCE_S)
+        assert not waiting.done()
+        waiting.cancel()
 
     asyncio.run(play())
+
+
+def test_a_refusal_makes_everybody_wait_as_long_as_the_provider_says(tmp_path: Path) -> None:
+    """Then one goes first, and its answer lets the others go."""
+
+    async def play() -> float:
+        limiter, mine = Limiter(str(tmp_path)), terms((50, 1000.0))
+        refused = await limiter.acquire(mine, "run", "fetcher-1")
+        assert refused is not None
+        began_s = asyncio.get_running_loop().time()
+        await limiter.refuse(mine, refused.number, 0.2)
+        freeze = (await limiter.use(mine, "run", 3)).freeze
+        assert freeze is not None
+        assert freeze.counted == "1/50/1000 s"
+        waiting = [
+            asyncio.ensure_future(limiter.acquire(mine, run, "fetcher-1"))
+            for run in ("run", "else")
+        ]
+        done, rest = await asyncio.wait(
+            waiting, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        waited_s = asyncio.get_running_loop().time() - began_s
+        assert len(rest) == 1
+        await limiter.end(mine, next(iter(done)).result().number)
+        assert await asyncio.wait_for(rest.pop(), PATIENCE_S) is not None
+        assert (await limiter.use(mine, "run", 1)).freeze is None
+        return waited_s
+
+    assert 0.2 <= asyncio.run(play()) < 5
+
+
+def test_what_another_run_has_still_to_send_is_known_for_predictions(tmp_path: Path) -> None:
+    async def play() -> None:
+        one, other = Limiter(str(tmp_path)), Limiter(str(tmp_path))
+        mine = terms((50, 1.0))
+        await one.use(mine, "one", 700)
+        (rival,) = (await other.use(mine, "other", 20)).course.rivals
+        assert rival.pending == 700
+
+    asyncio.run(play())
+
+
+def test_a_slot_that_another_process_frees_is_taken_the_moment_it_is_free(tmp_path: Path) -> None:
+    """Nothing tells this limiter of it, and it does not keep looking: it wakes when it must."""
+
+    async def play() -> float:
+        one, other, mine = Limiter(str(tmp_path)), Limiter(str(tmp_path)), terms((1, 0.4))
+        held = await one.acquire(mine, "one", "fetcher-1")
+        waiting = asyncio.ensure_future(other.acquire(mine, "other", "fetcher-1"))
+        await asyncio.sleep(0.1)
+        assert held is not None
+        await one.end(mine, held.number)
+        ended_s = asyncio.get_running_loop().time()
+        assert await asyncio.wait_for(waiting, PATIENCE_S) is not None
+        return asyncio.get_running_loop().time() - ended_s
+
+    assert 0.4 <= asyncio.run(play()) < 0.4 + 0.3
 
 
 def reading(boot_id: str, boot_s: float, wall_s: float) -> Reading:

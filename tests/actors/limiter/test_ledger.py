@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from actors.limiter import ledger as ledger_module
 from actors.limiter.clock import Reading
-from actors.limiter.ledger import FILE_NAME, Ledger, State
+from actors.limiter.ledger import FILE_NAME, Ledger, RunEntry, State
+from actors.limiter.schema import MIGRATIONS
+from actors.limiter.turns import Priority, Turn
 from actors.market.errors import UsageError
+from actors.market.window import Window
 
 AT = Reading("boot", 5, 1_700_000_000)
+LIFETIME = 90_000_000_000
 
 
 @pytest.fixture
@@ -22,9 +27,9 @@ def ledger(tmp_path):
 def test_what_was_written_is_read_back_in_order(ledger):
     later = Reading("boot", 9, 1_700_000_009)
     with ledger.writing():
-        first = ledger.add("upstox", "run-1", State.GRANTED, AT)
-        second = ledger.add("upstox", "run-2", State.GRANTED, AT)
-        ledger.add("other", "run-3", State.GRANTED, AT)
+        first = ledger.add("upstox", "run-1", AT, LIFETIME)
+        second = ledger.add("upstox", "run-2", AT, LIFETIME)
+        ledger.add("other", "run-3", AT, LIFETIME)
         ledger.amend("upstox", first.permit, State.ENDED, later)
     entries = ledger.entries("upstox")
     assert [(e.permit, e.run_id, e.state, e.at) for e in entries] == [
@@ -37,23 +42,23 @@ def test_what_was_written_is_read_back_in_order(ledger):
 def test_a_write_that_fails_half_way_leaves_nothing(ledger):
     def break_off():
         with ledger.writing():
-            ledger.add("upstox", "run-1", State.GRANTED, AT)
+            ledger.add("upstox", "run-1", AT, LIFETIME)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         break_off()
     assert ledger.entries("upstox") == []
     with ledger.writing():
-        ledger.add("upstox", "run-1", State.GRANTED, AT)
+        ledger.add("upstox", "run-1", AT, LIFETIME)
     assert len(ledger.entries("upstox")) == 1
 
 
 def test_a_permit_is_never_given_twice_though_its_entry_is_gone(ledger):
     with ledger.writing():
-        gone = ledger.add("upstox", "run-1", State.ENDED, AT)
-        ledger.add("upstox", "run-1", State.ENDED, AT)
-        ledger.prune("upstox", AT.boot_ns + 1)
-        later = ledger.add("upstox", "run-1", State.GRANTED, AT)
+        gone = ledger.add("upstox", "run-1", AT, LIFETIME)
+        ledger.add("upstox", "run-1", AT, LIFETIME)
+        ledger.prune("upstox", AT.boot_ns + 1, 0)
+        later = ledger.add("upstox", "run-1", AT, LIFETIME)
     assert gone.permit not in {entry.permit for entry in ledger.entries("upstox")}
     assert later.permit > gone.permit + 1
 
@@ -73,7 +78,7 @@ def test_a_damaged_file_is_named_and_left_as_it_is(tmp_path, content):
 def test_damage_inside_is_found_on_opening(tmp_path, ledger):
     with ledger.writing():
         for _ in range(2_000):
-            ledger.add("upstox", "run-1", State.ENDED, AT)
+            ledger.add("upstox", "run-1", AT, LIFETIME)
     ledger.close()
     path = tmp_path / FILE_NAME
     content = bytearray(path.read_bytes())
@@ -108,5 +113,61 @@ def test_a_ledger_locked_for_long_is_given_up(tmp_path, monkeypatch):
 
     with one.writing(), pytest.raises(UsageError, match="locked"):
         write()
+    one.close()
+    other.close()
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_knows(tmp_path):
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        for statement in MIGRATIONS[0]:
+            db.execute(statement)
+        row = ("upstox", "run-1", "granted", AT.boot_id, AT.boot_ns, AT.wall_ns, 1)
+        columns = "budget, run_id, state, boot_id, boot_ns, wall_ns, change"
+        db.execute(f"INSERT INTO permits ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+    ledger = Ledger(tmp_path)
+    (entry,) = ledger.entries("upstox")
+    assert (entry.at, entry.granted_ns, entry.lifetime_ns) == (AT, AT.boot_ns, LIFETIME)
+    with ledger.writing():
+        assert ledger.add("upstox", "run-2", AT, LIFETIME).permit == entry.permit + 1
+    ledger.close()
+
+
+def test_runs_are_read_back_as_they_were_put_and_each_once(ledger):
+    windows = (Window(50, 1_000), Window(500, 60_000))
+    run = RunEntry(
+        "run-1", "limiter", windows, windows[:1], Turn(Priority.UPDATE, 7), 99, 1_500, AT
+    )
+    with ledger.writing():
+        ledger.put_run("upstox", replace(run, pending=3))
+        ledger.put_run("upstox", run)
+    assert ledger.runs("upstox") == [run]
+    assert ledger.budgets() == ["upstox"]
+    with ledger.writing():
+        ledger.prune("upstox", AT.boot_ns + 1, 0)
+    assert ledger.runs("upstox") == []
+
+
+def test_refusals_are_remembered_longer_than_other_permits(ledger):
+    with ledger.writing():
+        refused, ended, _newest = (ledger.add("upstox", "run-1", AT, LIFETIME) for _ in range(3))
+        ledger.amend("upstox", ended.permit, State.ENDED, AT)
+        told = ledger.amend(
+            "upstox", refused.permit, State.REFUSED, AT, retry_after_ns=5, counted="1/2"
+        )
+        ledger.amend("upstox", _newest.permit, State.ENDED, AT)
+        ledger.prune("upstox", AT.boot_ns + 1, AT.boot_ns - 1)
+    assert ledger.entries("upstox")[0] == told
+    assert (told.retry_after_ns, told.counted) == (5, "1/2")
+    assert ended.permit not in {entry.permit for entry in ledger.entries("upstox")}
+
+
+def test_the_salt_is_the_users_alone_and_stays_the_same(tmp_path):
+    one, other = Ledger(tmp_path), Ledger(tmp_path)
+    assert one.salt == other.salt
+    assert len(one.salt) >= 16
+    assert Ledger(tmp_path / "elsewhere").salt != one.salt
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o077 == 0
     one.close()
     other.close()

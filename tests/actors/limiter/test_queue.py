@@ -4,6 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.limiter.queue import Place, Queue
+from actors.limiter.terms import Terms
+
+TERMS = Terms("host/account", (), 30.0)
 
 runs = st.sampled_from(["run-a", "run-b", "run-c"])
 holders = st.sampled_from(["fetcher-1", "fetcher-2"])
@@ -13,7 +16,7 @@ steps = st.tuples(
 
 
 @given(st.lists(steps))
-def test_permits_go_in_order_of_arrival_past_paused_runs(
+def test_each_run_is_served_in_order_of_arrival_past_paused_ones(
     happenings: list[tuple[str, str, str]],
 ) -> None:
     """Held against a plain list: nobody is overtaken but by the unpaused, and nobody is lost."""
@@ -23,16 +26,17 @@ def test_permits_go_in_order_of_arrival_past_paused_runs(
     for what, run, holder in happenings:
         match what:
             case "join":
-                place = Place(run, holder, object())
-                queue.join(place)
-                naive.append(place)
+                naive.append(queue.join(run, holder, TERMS, object()))
             case "serve":
-                expected = [place for place in naive if place.run_id not in paused]
-                first = queue.first(paused)
-                assert first is (expected[0] if expected else None)
-                if first is not None:
-                    queue.drop(first)
-                    naive.remove(first)
+                expected: dict[str, Place[object]] = {}
+                for place in naive:
+                    if place.run_id not in paused:
+                        expected.setdefault(place.run_id, place)
+                heads = queue.heads(paused)
+                assert heads == list(expected.values())
+                if heads:
+                    queue.drop(heads[-1])
+                    naive.remove(heads[-1])
             case "pause":
                 paused.add(run)
             case "resume":

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.limiter.simulate import seconds_at_least, seconds_expected
-from actors.limiter.windows import Spending
+from actors.limiter.simulate import Contender, Course, seconds_at_least, seconds_expected
+from actors.limiter.turns import Priority
+from actors.limiter.windows import Spending, hold_ns
 from actors.market.window import NS_PER_S, Window
 from actors.upstox.limits import PUBLISHED
 
@@ -29,7 +30,7 @@ def test_the_least_time_under_the_published_limits(requests, seconds):
 
 def test_what_is_spent_already_delays_the_rest():
     fresh_s = seconds_at_least(1_500, PUBLISHED)
-    spent_ns = [-600 * NS_PER_S] * 1_000  # ten minutes ago
+    spent_ns = (-600 * NS_PER_S,) * 1_000  # ten minutes ago
     assert seconds_at_least(1_500, PUBLISHED, spent_ns) > 1_200 > fresh_s
 
 
@@ -37,7 +38,7 @@ def test_what_is_spent_already_delays_the_rest():
 @given(some_windows, st.integers(1, 40), st.integers(1, 4), st.integers(0, 2 * NS_PER_S))
 def test_the_prediction_is_what_the_rule_then_does(windows, requests, lanes, latency_ns):
     """Lanes that send, wait for the answer, report its end, and send again."""
-    spending = Spending(windows, 3_600 * NS_PER_S)
+    spending = Spending(max(map(hold_ns, windows)) + latency_ns)
     under_way: list[tuple[int, int]] = []
     now_ns, sent = 0, 0
     while sent < requests or under_way:
@@ -46,16 +47,16 @@ def test_the_prediction_is_what_the_rule_then_does(windows, requests, lanes, lat
             under_way.remove(item)
             spending.end(item[1], item[0])
         while sent < requests and len(under_way) < lanes:
-            permit = spending.grant(now_ns)
+            permit = spending.grant(now_ns, windows, 3_600 * NS_PER_S)
             if permit is None:
                 break
             sent += 1
             under_way.append((now_ns + latency_ns, permit))
         wakes = [at for at, _ in under_way]
         if sent < requests and len(under_way) < lanes:
-            wakes.append(spending.free_at(now_ns))
+            wakes.append(spending.free_at(now_ns, windows))
         now_ns = max(now_ns, min(wakes, default=now_ns))
-    predicted_s = seconds_expected(requests, windows, latency_s=latency_ns / NS_PER_S, lanes=lanes)
+    predicted_s = seconds_expected(requests, windows, Course(latency_ns=latency_ns, lanes=lanes))
     assert predicted_s == pytest.approx(now_ns / NS_PER_S)
 
 
@@ -63,3 +64,27 @@ def test_a_long_plan_is_predicted_in_a_moment():
     began_s = time.process_time()
     assert seconds_at_least(30_000, PUBLISHED) > 25_000
     assert time.process_time() - began_s < 1
+
+
+SLOW = (Window(10, NS_PER_S),)
+
+
+def test_an_equal_rival_takes_every_second_permit_while_it_needs_any():
+    alone_s = seconds_expected(100, SLOW, Course())
+    beside_s = seconds_expected(100, SLOW, Course(rivals=(Contender(Priority.INTERACTIVE, 1_000),)))
+    briefly_s = seconds_expected(100, SLOW, Course(rivals=(Contender(Priority.INTERACTIVE, 20),)))
+    assert beside_s == pytest.approx(2 * alone_s, abs=1.1)
+    assert briefly_s == pytest.approx(1.2 * alone_s, abs=1.1)
+
+
+def test_a_backfill_hardly_delays_an_interactive_run_but_is_delayed_by_it():
+    backfill = Contender(Priority.BACKFILL, 1_000)
+    ours_s = seconds_expected(160, SLOW, Course(rivals=(backfill,)))
+    assert ours_s == pytest.approx(17, abs=1.1)
+    interactive = Contender(Priority.INTERACTIVE, 1_000)
+    theirs_s = seconds_expected(10, SLOW, Course(priority=Priority.BACKFILL, rivals=(interactive,)))
+    assert theirs_s > 15
+
+
+def test_nothing_is_expected_before_a_freeze_ends():
+    assert seconds_expected(1, SLOW, Course(not_before_ns=40 * NS_PER_S)) == 40

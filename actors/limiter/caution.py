@@ -1,0 +1,114 @@
+"""What to make of a refusal: a 429 says that the provider's count and ours disagree.
+
+Somebody else spends from the same account, or the limits have changed. So everybody stops; then one
+request asks whether it is over, and waits twice as long for the next where it is not. Once requests
+are answered again, each window is trusted with a part of its limit only, and with a little more
+after every span of its own that passes in peace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from actors.market.window import NS_PER_S, Window
+
+#: The first pause, where the provider names none: the shortest published span.
+FIRST_WAIT_NS = 1 * NS_PER_S
+
+#: The longest: by then every published window has drained.
+LONGEST_WAIT_NS = 1_800 * NS_PER_S
+
+WHOLE = 1_000  # permille of a limit
+_KEPT = 700  # of it, after a refusal
+_REGAINED = 50  # more of it after each span of the window
+_LEAST = 100
+
+#: Of a window, so many spans after the last refusal nothing is left of it.
+FORGOTTEN_AFTER_SPANS = (WHOLE - _LEAST) // _REGAINED
+
+_REMEMBERED = 20  # refusals; each further back has been regained or counts for nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """How far the limits are to be trusted. Times are on the clock of the spending."""
+
+    refused_ns: tuple[int, ...] = ()  # when requests began to be refused, each time; ascending
+    is_settled: bool = True  # a request sent since the last refusal was not refused
+    asked_ns: int = 0  # requests granted before this moment say nothing new
+    until_ns: int = 0  # nothing is sent before
+    wait_ns: int = 0  # the pause that ends then, had the provider named none
+    probe_until_ns: int = 0  # a single request is under way, to learn whether it is over
+
+    def refused(self, granted_ns: int, now_ns: int, retry_after_ns: int | None) -> Caution:
+        """A request was refused; the provider may have said for how long."""
+        named_ns = 0 if retry_after_ns is None else now_ns + retry_after_ns
+        if not self.is_settled and granted_ns < self.asked_ns:
+            # It was under way together with one that was refused before.
+            return replace(self, until_ns=max(self.until_ns, named_ns))
+        if self.is_settled:
+            began = (*self.refused_ns, now_ns)[-_REMEMBERED:]
+            wait_ns = FIRST_WAIT_NS
+        else:
+            began = self.refused_ns
+            wait_ns = min(2 * self.wait_ns, LONGEST_WAIT_NS)
+        until_ns = now_ns + wait_ns if retry_after_ns is None else named_ns
+        return Caution(began, False, now_ns, until_ns, wait_ns)
+
+    def granted(self, now_ns: int, over_ns: int) -> Caution:
+        """A permit was granted; while refusals last, it is the only one until it is over."""
+        if self.is_settled or now_ns < self.asked_ns:
+            return self
+        return replace(self, probe_until_ns=over_ns)
+
+    def answered(self, granted_ns: int) -> Caution:
+        """A request was not refused."""
+        if self.is_settled or granted_ns < self.asked_ns:
+            return self
+        return replace(self, is_settled=True, probe_until_ns=0)
+
+    def given_up(self, granted_ns: int, now_ns: int) -> Caution:
+        """Nobody knows what became of a request: where it was the probe, another one is needed."""
+        if self.is_settled or granted_ns < self.asked_ns:
+            return self
+        return replace(self, until_ns=now_ns + self.wait_ns, probe_until_ns=0)
+
+    def free_at(self, now_ns: int) -> int:
+        """When a request may be sent, windows apart, if nothing else happens."""
+        return now_ns if self.is_settled else max(now_ns, self.until_ns, self.probe_until_ns)
+
+    def began_ns(self) -> int | None:
+        """Since when every request has been refused; None: they are not."""
+        return None if self.is_settled else self.refused_ns[-1]
+
+    def narrowed(self, windows: Sequence[Window], now_ns: int) -> tuple[Window, ...]:
+        """The windows as far as they are trusted now."""
+        if not self.refused_ns:
+            return tuple(windows)
+        return tuple(
+            Window(max(1, w.limit * self._permille(w.span_ns, now_ns) // WHOLE), w.span_ns)
+            for w in windows
+        )
+
+    def widens_at(self, windows: Sequence[Window], now_ns: int) -> int | None:
+        """When some window is next trusted with more; None: all are trusted wholly."""
+        if not self.refused_ns:
+            return None
+        last_ns = self.refused_ns[-1]
+        return min(
+            (
+                last_ns + ((now_ns - last_ns) // w.span_ns + 1) * w.span_ns
+                for w in windows
+                if self._permille(w.span_ns, now_ns) < WHOLE
+            ),
+            default=None,
+        )
+
+    def _permille(self, span_ns: int, now_ns: int) -> int:
+        trusted = WHOLE
+        for refused_ns, next_ns in pairwise((*self.refused_ns, now_ns)):
+            trusted = max(_LEAST, trusted * _KEPT // WHOLE)
+            trusted = min(WHOLE, trusted + _REGAINED * ((next_ns - refused_ns) // span_ns))
+        return trusted
