@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from actors.limiter.caution import FORGOTTEN_AFTER_SPANS, Caution
+from actors.limiter.caution import FORGOTTEN_AFTER_SPANS, Caution, Counted
 from actors.limiter.clock import Reading
 from actors.limiter.ledger import Entry, Ledger, State
 from actors.limiter.restart import adopt
@@ -31,7 +31,7 @@ class Refusal:
     """A 429, and what we had counted ourselves when it came."""
 
     at: Reading
-    counted: str
+    counted: tuple[Counted, ...]
 
 
 class Balance:
@@ -80,7 +80,7 @@ class Balance:
         """The provider has refused the request: our count and its own disagree."""
         retry_after_ns = None if retry_after_s is None else round(retry_after_s * NS_PER_S)
         uses = self._spending.use(now.boot_ns, terms.windows)
-        counted = ", ".join(f"{use.counted}/{use.window}" for use in uses)
+        counted = tuple(Counted(use.counted, use.window) for use in uses)
         self._settle(permit, State.REFUSED, now, retry_after_ns, counted)
 
     def remember(self, terms: Terms) -> None:
@@ -158,7 +158,7 @@ class Balance:
         state: State,
         now: Reading,
         retry_after_ns: int | None = None,
-        counted: str = "",
+        counted: tuple[Counted, ...] = (),
     ) -> None:
         """Write down what became of a request. Where its end was told before, the first word counts."""
         if self._spending.is_over(permit):
@@ -191,5 +191,7 @@ class Balance:
                 self._latencies_ns.append(at_ns - granted_ns)
             case State.REFUSED:
                 self._spending.record(entry.permit, at_ns, Stage.OVER)
-                self._caution = self._caution.refused(granted_ns, at_ns, entry.retry_after_ns)
+                self._caution = self._caution.refused(
+                    granted_ns, at_ns, entry.retry_after_ns, entry.counted
+                )
                 self.refusal = Refusal(entry.at, entry.counted)

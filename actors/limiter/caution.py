@@ -2,8 +2,8 @@
 
 Somebody else spends from the same account, or the limits have changed. So everybody stops; then one
 request asks whether it is over, and waits twice as long for the next where it is not. Once requests
-are answered again, each window is trusted with a part of its limit only, and with a little more
-after every span of its own that passes in peace.
+are answered again, the windows that may have been the reason are trusted with a part of their limits
+only, and with a little more after every span of theirs that passes in peace.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_WAIT_NS = 1_800 * NS_PER_S
 WHOLE = 1_000  # permille of a limit
 _KEPT = 700  # of it, after a refusal
 _REGAINED = 50  # more of it after each span of the window
-_LEAST = 100
+_LEAST = 250
 
 #: Of a window, so many spans after the last refusal nothing is left of it.
 FORGOTTEN_AFTER_SPANS = (WHOLE - _LEAST) // _REGAINED
@@ -32,27 +32,52 @@ _REMEMBERED = 20  # refusals; each further back has been regained or counts for 
 
 
 @dataclass(frozen=True, slots=True)
+class Counted:
+    """Our own count of a window, at a moment."""
+
+    count: int
+    window: Window
+
+    def __str__(self) -> str:
+        return f"{self.count}/{self.window}"
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """From when on, and of which windows, less is trusted."""
+
+    at_ns: int
+    spans_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Caution:
     """How far the limits are to be trusted. Times are on the clock of the spending."""
 
-    refused_ns: tuple[int, ...] = ()  # when requests began to be refused, each time; ascending
+    narrowings: tuple[Narrowing, ...] = ()  # one for each time requests began to be refused
     is_settled: bool = True  # a request sent since the last refusal was not refused
     asked_ns: int = 0  # requests granted before this moment say nothing new
     until_ns: int = 0  # nothing is sent before
     wait_ns: int = 0  # the pause that ends then, had the provider named none
     probe_until_ns: int = 0  # a single request is under way, to learn whether it is over
 
-    def refused(self, granted_ns: int, now_ns: int, retry_after_ns: int | None) -> Caution:
+    def refused(
+        self,
+        granted_ns: int,
+        now_ns: int,
+        retry_after_ns: int | None,
+        counted: Sequence[Counted],
+    ) -> Caution:
         """A request was refused; the provider may have said for how long."""
         named_ns = 0 if retry_after_ns is None else now_ns + retry_after_ns
         if not self.is_settled and granted_ns < self.asked_ns:
             # It was under way together with one that was refused before.
             return replace(self, until_ns=max(self.until_ns, named_ns))
         if self.is_settled:
-            began = (*self.refused_ns, now_ns)[-_REMEMBERED:]
+            began = (*self.narrowings, Narrowing(now_ns, _suspects(counted)))[-_REMEMBERED:]
             wait_ns = FIRST_WAIT_NS
         else:
-            began = self.refused_ns
+            began = self.narrowings
             wait_ns = min(2 * self.wait_ns, LONGEST_WAIT_NS)
         until_ns = now_ns + wait_ns if retry_after_ns is None else named_ns
         return Caution(began, False, now_ns, until_ns, wait_ns)
@@ -81,12 +106,10 @@ class Caution:
 
     def began_ns(self) -> int | None:
         """Since when every request has been refused; None: they are not."""
-        return None if self.is_settled else self.refused_ns[-1]
+        return None if self.is_settled else self.narrowings[-1].at_ns
 
     def narrowed(self, windows: Sequence[Window], now_ns: int) -> tuple[Window, ...]:
         """The windows as far as they are trusted now."""
-        if not self.refused_ns:
-            return tuple(windows)
         return tuple(
             Window(max(1, w.limit * self._permille(w.span_ns, now_ns) // WHOLE), w.span_ns)
             for w in windows
@@ -94,21 +117,25 @@ class Caution:
 
     def widens_at(self, windows: Sequence[Window], now_ns: int) -> int | None:
         """When some window is next trusted with more; None: all are trusted wholly."""
-        if not self.refused_ns:
-            return None
-        last_ns = self.refused_ns[-1]
-        return min(
-            (
-                last_ns + ((now_ns - last_ns) // w.span_ns + 1) * w.span_ns
-                for w in windows
-                if self._permille(w.span_ns, now_ns) < WHOLE
-            ),
-            default=None,
-        )
+        narrow = [w.span_ns for w in windows if self._permille(w.span_ns, now_ns) < WHOLE]
+        return min((self._next_span(span_ns, now_ns) for span_ns in narrow), default=None)
 
     def _permille(self, span_ns: int, now_ns: int) -> int:
         trusted = WHOLE
-        for refused_ns, next_ns in pairwise((*self.refused_ns, now_ns)):
+        for narrowed_ns, next_ns in pairwise((*self._narrowed_ns(span_ns), now_ns)):
             trusted = max(_LEAST, trusted * _KEPT // WHOLE)
-            trusted = min(WHOLE, trusted + _REGAINED * ((next_ns - refused_ns) // span_ns))
+            trusted = min(WHOLE, trusted + _REGAINED * ((next_ns - narrowed_ns) // span_ns))
         return trusted
+
+    def _next_span(self, span_ns: int, now_ns: int) -> int:
+        last_ns = self._narrowed_ns(span_ns)[-1]
+        return last_ns + ((now_ns - last_ns) // span_ns + 1) * span_ns
+
+    def _narrowed_ns(self, span_ns: int) -> list[int]:
+        return [n.at_ns for n in self.narrowings if span_ns in n.spans_ns]
+
+
+def _suspects(counted: Sequence[Counted]) -> tuple[int, ...]:
+    """Spans of the windows that others need not have filled most of; where there is none, all are."""
+    likely = [c.window.span_ns for c in counted if 2 * c.count >= c.window.limit]
+    return tuple(likely or (c.window.span_ns for c in counted))

@@ -7,18 +7,17 @@ other; readers see whole writes.
 
 from __future__ import annotations
 
-import json
 import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 
+from actors.limiter.caution import Counted
 from actors.limiter.clock import Reading
-from actors.limiter.schema import MIGRATIONS
+from actors.limiter.schema import MIGRATIONS, counted_of, counted_text, text_of, windows_of
 from actors.limiter.turns import Priority, Turn
 from actors.market.errors import UsageError
 from actors.market.window import Window
@@ -50,7 +49,7 @@ class Entry:
     granted_ns: int  # on the clock of `at.boot_ns`
     lifetime_ns: int  # from the grant
     retry_after_ns: int | None  # of a refused one, if the provider named it
-    counted: str  # of a refused one: our own count of each window then
+    counted: tuple[Counted, ...]  # of a refused one: our own count of each window then
     change: int
 
 
@@ -129,8 +128,18 @@ class Ledger:
                 (budget, after_change),
             ).fetchall()
         return [
-            Entry(permit, run_id, State(state), Reading(*at), *rest)
-            for (permit, run_id, state, *at), rest in ((row[:6], row[6:]) for row in rows)
+            Entry(
+                permit=row[0],
+                run_id=row[1],
+                state=State(row[2]),
+                at=Reading(*row[3:6]),
+                granted_ns=row[6],
+                lifetime_ns=row[7],
+                retry_after_ns=row[8],
+                counted=counted_of(row[9]),
+                change=row[10],
+            )
+            for row in rows
         ]
 
     def add(self, budget: str, run_id: str, at: Reading, lifetime_ns: int) -> Entry:
@@ -142,7 +151,7 @@ class Ledger:
             (budget, run_id, State.GRANTED, *_clocks(at), at.boot_ns, lifetime_ns, change),
         ).lastrowid
         assert permit is not None
-        return Entry(permit, run_id, State.GRANTED, at, at.boot_ns, lifetime_ns, None, "", change)
+        return Entry(permit, run_id, State.GRANTED, at, at.boot_ns, lifetime_ns, None, (), change)
 
     def amend(
         self,
@@ -152,7 +161,7 @@ class Ledger:
         at: Reading,
         *,
         retry_after_ns: int | None = None,
-        counted: str = "",
+        counted: tuple[Counted, ...] = (),
     ) -> Entry:
         """Bring a permit into another state. One that was pruned comes back, its run forgotten."""
         change = self._next_change(budget)
@@ -164,7 +173,16 @@ class Ledger:
             " wall_ns = excluded.wall_ns, retry_after_ns = excluded.retry_after_ns,"
             " counted = excluded.counted, change = excluded.change"
             " RETURNING run_id, granted_ns, lifetime_ns",
-            (permit, budget, state, *_clocks(at), at.boot_ns, retry_after_ns, counted, change),
+            (
+                permit,
+                budget,
+                state,
+                *_clocks(at),
+                at.boot_ns,
+                retry_after_ns,
+                counted_text(counted),
+                change,
+            ),
         ).fetchone()
         return Entry(
             permit, run_id, state, at, granted_ns, lifetime_ns, retry_after_ns, counted, change
@@ -216,8 +234,8 @@ class Ledger:
             RunEntry(
                 run_id=run_id,
                 limiter=limiter,
-                windows=_windows_of(windows),
-                limits=_windows_of(limits),
+                windows=windows_of(windows),
+                limits=windows_of(limits),
                 turn=Turn(Priority(priority), served),
                 wakes_at_ns=wakes_at_ns,
                 pending=pending,
@@ -232,7 +250,7 @@ class Ledger:
             " wakes_at_ns, pending, boot_id, boot_ns, wall_ns)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(budget, run.run_id, run.limiter, _text(run.windows), _text(run.limits)),
+                *(budget, run.run_id, run.limiter, text_of(run.windows), text_of(run.limits)),
                 *(run.turn.priority, run.turn.served, run.wakes_at_ns, run.pending),
                 *_clocks(run.seen),
             ),
@@ -271,16 +289,6 @@ class Ledger:
             yield
         except (sqlite3.Error, OSError) as error:
             raise UsageError(f"{_UNUSABLE}: {_advice(error)}", str(self.path)) from error
-
-
-@cache
-def _text(windows: tuple[Window, ...]) -> str:
-    return json.dumps([[w.limit, w.span_ns] for w in windows])
-
-
-@cache
-def _windows_of(text: str) -> tuple[Window, ...]:
-    return tuple(Window(*window) for window in json.loads(text))
 
 
 def _clocks(at: Reading) -> tuple[str, int, int]:

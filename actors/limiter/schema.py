@@ -1,6 +1,12 @@
-"""The ledger's tables: what brings each version of the file to the next."""
+"""The ledger's tables: what brings each version of the file to the next, and how values stand in them."""
 
 from __future__ import annotations
+
+import json
+from functools import cache
+
+from actors.limiter.caution import Counted
+from actors.market.window import Window
 
 _SPENDING = (
     """CREATE TABLE IF NOT EXISTS permits (
@@ -42,3 +48,21 @@ _SHARING = (
 )
 
 MIGRATIONS = (_SPENDING, _SHARING)
+
+
+def counted_text(counted: tuple[Counted, ...]) -> str:
+    return json.dumps([[c.count, c.window.limit, c.window.span_ns] for c in counted])
+
+
+def counted_of(text: str) -> tuple[Counted, ...]:
+    return tuple(Counted(n, Window(*window)) for n, *window in json.loads(text)) if text else ()
+
+
+@cache
+def text_of(windows: tuple[Window, ...]) -> str:
+    return json.dumps([[w.limit, w.span_ns] for w in windows])
+
+
+@cache
+def windows_of(text: str) -> tuple[Window, ...]:
+    return tuple(Window(*window) for window in json.loads(text))

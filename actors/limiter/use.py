@@ -65,6 +65,6 @@ def _freeze(budget: Budget, now: Reading, until_ns: int | None) -> Freeze | None
     return Freeze(
         lasts_s=(now.boot_ns - since_ns) / NS_PER_S,
         next_try_s=(until_ns - now.boot_ns) / NS_PER_S,
-        counted=refusal.counted,
+        counted=", ".join(map(str, refusal.counted)),
         refused_at=datetime.fromtimestamp(refusal.at.wall_ns / NS_PER_S, UTC),
     )

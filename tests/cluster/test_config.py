@@ -320,7 +320,7 @@ MISTAKES = {
     "budget: {families: {orders: {}}}": "budget.families.orders: unknown key; known here: historical",
     "budget: {families: {intraday: {limit: 1}}}": "budget.families.intraday.limit: unknown key",
     "budget: {reserve: [{limit: 50, seconds: 1}]}": "budget: share and reserve leave nothing of 50/1 s",
-    "budget: {share: 0.01, reserve: [{limit: 1, seconds: 1}]}": "budget: share and reserve leave nothing of 50/1 s",
+    "budget: {share: 0.01, reserve: [{limit: 1, seconds: 1}]}": "budget: share and reserve leave",
     "retry: {attempts: 0}": "retry.attempts: must be greater than 0",
     "memory: {limit_mb: -5}": "memory.limit_mb: must be greater than 0",
     "memory: {limit_mb: true}": "memory.limit_mb: must be a whole number, not True",

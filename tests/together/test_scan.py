@@ -24,7 +24,13 @@ from cluster.lookalike.settings import Settings
 from tests.together.conftest import Bar, Scan, finish
 
 MONTHS = (date(2024, 1, 1), date(2024, 2, 29))
-UNITS = {"1day": ("days", 1), "5minute": ("minutes", 5), "1minute": ("minutes", 1)}
+UNITS = {
+    "1day": ("days", 1),
+    "1hour": ("hours", 1),
+    "15minute": ("minutes", 15),
+    "5minute": ("minutes", 5),
+    "1minute": ("minutes", 1),
+}
 
 
 def market(scan: Scan, keys: list[str], timeframes: list[str]) -> dict[tuple[str, str], list[Bar]]:

@@ -19,6 +19,7 @@ from actors.limiter import budget as budget_module
 from actors.limiter import clock
 from actors.limiter.balance import Balance
 from actors.limiter.budget import AHEAD_AT_MOST, YIELD_NS, Budget, Granted
+from actors.limiter.caution import Counted
 from actors.limiter.clock import Reading
 from actors.limiter.ledger import Ledger
 from actors.limiter.restart import SYNC_EVERY_NS
@@ -375,7 +376,7 @@ def test_a_refusal_freezes_every_process_and_says_what_we_had_counted(opened, co
     refuse_one(one, computer)
     assert one.grant() is None
     assert other.grant() is None
-    assert other.balance.refusal.counted == "4/10/60 s"
+    assert other.balance.refusal.counted == (Counted(4, Window(10, MINUTE)),)
     computer.now_ns += NS_PER_S
     probe = other.grant()
     assert probe is not None

@@ -5,24 +5,31 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.limiter.caution import FIRST_WAIT_NS, FORGOTTEN_AFTER_SPANS, LONGEST_WAIT_NS, Caution
+from actors.limiter.caution import (
+    FIRST_WAIT_NS,
+    FORGOTTEN_AFTER_SPANS,
+    LONGEST_WAIT_NS,
+    Caution,
+    Counted,
+)
 from actors.market.window import NS_PER_S, Window
 
 S = NS_PER_S
 SECOND, HALF_HOUR = Window(50, S), Window(2_000, 1_800 * S)
 WINDOWS = (SECOND, HALF_HOUR)
 NOW = 10_000 * S
+FULL = (Counted(50, SECOND), Counted(2_000, HALF_HOUR))
 
 
 def refused(caution: Caution | None = None, *, at_ns: int = NOW) -> Caution:
     """One request, sent a little before, is refused."""
-    return (caution or Caution()).refused(at_ns - S // 10, at_ns, None)
+    return (caution or Caution()).refused(at_ns - S // 10, at_ns, None, FULL)
 
 
 def probe_refused(caution: Caution) -> tuple[Caution, int]:
     """As soon as one may be sent, it is, and refused in turn."""
     at_ns = caution.free_at(0)
-    return caution.granted(at_ns, at_ns + 90 * S).refused(at_ns, at_ns + 1, None), at_ns + 1
+    return caution.granted(at_ns, at_ns + 90 * S).refused(at_ns, at_ns + 1, None, FULL), at_ns + 1
 
 
 def test_without_a_refusal_nothing_is_held_back() -> None:
@@ -34,8 +41,8 @@ def test_without_a_refusal_nothing_is_held_back() -> None:
 
 
 def test_a_refusal_stops_everything_for_as_long_as_the_provider_names() -> None:
-    assert Caution().refused(NOW, NOW, 7 * S).free_at(NOW) == NOW + 7 * S
-    assert Caution().refused(NOW, NOW, 0).free_at(NOW) == NOW
+    assert Caution().refused(NOW, NOW, 7 * S, FULL).free_at(NOW) == NOW + 7 * S
+    assert Caution().refused(NOW, NOW, 0, FULL).free_at(NOW) == NOW
     assert refused().free_at(NOW) == NOW + FIRST_WAIT_NS
 
 
@@ -64,9 +71,9 @@ def test_a_probe_that_nobody_heard_of_again_is_followed_by_another() -> None:
 def test_requests_that_were_under_way_at_the_refusal_say_nothing_new() -> None:
     """Sixteen refused at once are one refusal; and one answered late is no sign of peace."""
     caution = refused()
-    late = caution.refused(NOW - S, NOW + S // 2, None).answered(NOW - S)
+    late = caution.refused(NOW - S, NOW + S // 2, None, FULL).answered(NOW - S)
     assert late == caution
-    assert caution.refused(NOW - S, NOW, 30 * S).free_at(NOW) == NOW + 30 * S
+    assert caution.refused(NOW - S, NOW, 30 * S, FULL).free_at(NOW) == NOW + 30 * S
 
 
 def test_afterwards_a_window_is_trusted_with_less_and_regains_it_by_its_own_span() -> None:
@@ -85,13 +92,24 @@ def test_a_refused_probe_narrows_nothing_further_but_a_refusal_after_peace_does(
     assert [w.limit for w in again.narrowed((HALF_HOUR,), at_ns + S)] == [980]
 
 
+def test_a_window_that_we_had_hardly_used_is_not_suspected_unless_none_is_likelier() -> None:
+    def after(seconds: int, half_hours: int) -> list[int]:
+        counted = (Counted(seconds, SECOND), Counted(half_hours, HALF_HOUR))
+        caution = Caution().refused(NOW, NOW, None, counted)
+        return [w.limit for w in caution.narrowed(WINDOWS, NOW)]
+
+    assert after(25, 999) == [35, 2_000]
+    assert after(24, 1_000) == [50, 1_400]
+    assert after(3, 40) == [35, 1_400]
+
+
 def test_something_is_left_of_every_window_however_often_it_was_refused() -> None:
     caution = Caution()
     for i in range(60):
         caution = refused(caution, at_ns=NOW + i * S).answered(NOW + i * S)
     after_ns = NOW + 60 * S
-    assert [w.limit for w in caution.narrowed((Window(3, S), HALF_HOUR), after_ns)] == [1, 200]
-    assert len(caution.refused_ns) <= 20
+    assert [w.limit for w in caution.narrowed((Window(4, S), HALF_HOUR), after_ns)] == [1, 500]
+    assert len(caution.narrowings) <= 20
 
 
 @dataclass
@@ -110,7 +128,7 @@ class Naive:
 
     def refuse(self, now_ns: int) -> None:
         self.pass_until(now_ns)
-        self.part = max(100, self.part * 7 // 10)
+        self.part = max(250, self.part * 7 // 10)
         self.since_ns, self.spans = now_ns, 0
 
 
@@ -122,7 +140,7 @@ def test_trust_is_regained_as_a_naive_count_has_it(gaps: list[int], after: int, 
     window = Window(1_000, span)
     for gap in gaps:
         now_ns += gap
-        caution = caution.answered(now_ns).refused(now_ns, now_ns, None)
+        caution = caution.answered(now_ns).refused(now_ns, now_ns, None, [Counted(1_000, window)])
         naive.refuse(now_ns)
     now_ns += after
     naive.pass_until(now_ns)

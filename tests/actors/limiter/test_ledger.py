@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from actors.limiter import ledger as ledger_module
+from actors.limiter.caution import Counted
 from actors.limiter.clock import Reading
 from actors.limiter.ledger import FILE_NAME, Ledger, RunEntry, State
 from actors.limiter.schema import MIGRATIONS
@@ -150,16 +151,17 @@ def test_runs_are_read_back_as_they_were_put_and_each_once(ledger):
 
 
 def test_refusals_are_remembered_longer_than_other_permits(ledger):
+    counted = (Counted(1, Window(2, 3)), Counted(4, Window(5, 6)))
     with ledger.writing():
         refused, ended, _newest = (ledger.add("upstox", "run-1", AT, LIFETIME) for _ in range(3))
         ledger.amend("upstox", ended.permit, State.ENDED, AT)
         told = ledger.amend(
-            "upstox", refused.permit, State.REFUSED, AT, retry_after_ns=5, counted="1/2"
+            "upstox", refused.permit, State.REFUSED, AT, retry_after_ns=5, counted=counted
         )
         ledger.amend("upstox", _newest.permit, State.ENDED, AT)
         ledger.prune("upstox", AT.boot_ns + 1, AT.boot_ns - 1)
     assert ledger.entries("upstox")[0] == told
-    assert (told.retry_after_ns, told.counted) == (5, "1/2")
+    assert (told.retry_after_ns, told.counted) == (5, counted)
     assert ended.permit not in {entry.permit for entry in ledger.entries("upstox")}
 
 
