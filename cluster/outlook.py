@@ -10,7 +10,7 @@ from cluster.display import duration
 from cluster.standing import Standing, Totals, WindowLeft
 
 if TYPE_CHECKING:
-    from actors.limiter.use import BudgetUse
+    from actors.limiter.use import BudgetUse, Freeze
     from actors.monitor.actor import Snapshot
     from cluster.dispatch import Dispatch
 
@@ -35,14 +35,17 @@ class Outlook:
         return self.snapshot.pause if self.snapshot else None
 
     @property
+    def freeze(self) -> Freeze | None:
+        return self.use.freeze if self.use else None
+
+    @property
     def frozen(self) -> str | None:
         """Why nothing is sent, where the provider refuses us."""
-        freeze = self.use.freeze if self.use else None
-        if freeze is None:
+        if self.freeze is None:
             return None
         return (
-            f"the provider refuses requests (429) though we had counted {freeze.counted}; "
-            f"next try in {duration(freeze.next_try_s)}"
+            f"the provider refuses requests (429) though we had counted {self.freeze.counted}; "
+            f"next try in {duration(self.freeze.next_try_s)}"
         )
 
     def unsent(self, dispatch: Dispatch) -> int:

@@ -14,15 +14,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
-from actors.fetcher.outcome import (
-    Delivered,
-    Halted,
-    Outcome,
-    Throttled,
-    TooLong,
-    TryAgain,
-    Unsent,
-)
+from actors.fetcher.outcome import Outcome, Unsent
 from actors.limiter.terms import Terms
 from actors.market.chunk import Chunk, Status
 from actors.market.errors import CandlefleetError, StoreError, UsageError
@@ -31,9 +23,10 @@ from actors.writer.actor import Committed
 from cluster.alarms import Alarms
 from cluster.crew import Crew
 from cluster.dispatch import Dispatch, Send
-from cluster.display import duration
 from cluster.interrupt import Interrupt
+from cluster.journal import note
 from cluster.outlook import Outlook
+from cluster.patience import Patience
 from cluster.standing import Standing, Totals
 
 log = logging.getLogger(__name__)
@@ -41,11 +34,7 @@ log = logging.getLogger(__name__)
 TURN_S = 0.25  # the loop turns at least this often
 LOOK_EVERY_S = 0.5  # how often monitor and limiter are asked how things stand
 COMMIT_WAIT_S = 2.0  # one call to the writer waits so long for a batch to be due
-COMMIT_WITHIN_S = 300.0  # and is answered within this, or the store is taken for dead
 ASK_AGAIN_S = 0.5  # an actor that is restarting
-AWAY_AT_MOST_S = 180.0  # without any fetcher
-PAUSE_AT_MOST_S = 60.0  # without memory coming down
-FROZEN_AT_MOST_S = 3_600.0  # with every request refused: twice the widest published window
 DRAIN_S = 45.0  # after a stop, beyond the deadline of requests under way
 TIDY_WITHIN_S = 600.0
 LAST_LOOK_WITHIN_S = 3.0
@@ -79,9 +68,7 @@ class Run:
         self._calls: dict[Any, Callable[[Any], None]] = {}
         self._alarms = Alarms()
         self._writer: str | None = None  # the incarnation heard last
-        self._writer_heard_s = now_s
-        self._fetcher_seen_s = now_s
-        self._paused_s: float | None = None  # since when the fleet has paused
+        self._patience = Patience(assignment.store, writer_heard_s=now_s, fetcher_seen_s=now_s)
         self._give_up_s: float | None = None  # set once the run is asked to stop
         self._refused_at: datetime | None = None  # of the refusal told last
         self._trouble: CandlefleetError | None = None  # of our own making; what was fetched is kept
@@ -134,7 +121,7 @@ class Run:
         # A limiter that was restarted has forgotten both.
         if self._give_up_s is not None:
             self._crew.limiter.stop.remote(self._assignment.run_id)
-        elif self._paused_s is not None:
+        elif self._patience.paused_s is not None:
             self._crew.limiter.pause.remote(self._assignment.run_id)
 
     def _ask_use(self) -> Any:
@@ -164,7 +151,7 @@ class Run:
             self._trouble = error
             self._dispatch.settle(order.chunk, Unsent(str(error)), time.monotonic())
         else:
-            _note(order, outcome)
+            note(log, order, outcome)
             self._dispatch.settle(order.chunk, outcome, time.monotonic())
 
     def _lose(self, chunk: Chunk) -> None:
@@ -205,7 +192,7 @@ class Run:
             log.exception("commit.broke")
             problem = f"committing failed: {error.cause!r}; see the run's log"
             raise StoreError(problem, self._assignment.store) from error
-        self._writer, self._writer_heard_s = committed.writer, time.monotonic()
+        self._writer, self._patience.writer_heard_s = committed.writer, time.monotonic()
         self._count(committed)
         if not self._over():  # or tidying would wait for that call
             self._call_commit()
@@ -246,12 +233,12 @@ class Run:
         except RayActorError:
             return  # restarting: the old picture stands, its counters begin anew
         pause, now_s = self._outlook.pause, time.monotonic()
-        if pause and self._paused_s is None:
+        if pause and self._patience.paused_s is None:
             log.warning("fleet.paused", extra={"reason": pause})
-            self._paused_s = now_s
-        elif self._paused_s is not None and not pause:
+            self._patience.paused_s = now_s
+        elif self._patience.paused_s is not None and not pause:
             log.warning("fleet.resumed")
-            self._paused_s = None
+            self._patience.paused_s = None
             self._crew.limiter.resume.remote(self._assignment.run_id)
 
     def _take_use(self, ref: Any) -> None:
@@ -266,15 +253,15 @@ class Run:
         self._show()
 
     def _heed_freeze(self) -> None:
-        """Say so once when the provider begins to refuse us; and do not wait for it for ever."""
-        freeze = self._outlook.use.freeze if self._outlook.use else None
+        """Say so when the provider refuses us, and do not wait for it for ever."""
+        freeze, now_s = self._outlook.freeze, time.monotonic()
+        self._patience.refused_since_s = None if freeze is None else now_s - freeze.lasts_s
         if freeze is not None and freeze.refused_at != self._refused_at:
             self._refused_at = freeze.refused_at
             facts = {"own_count": freeze.counted, "next_try_s": round(freeze.next_try_s, 3)}
             log.warning("budget.frozen", extra=facts)
-        if freeze is not None and freeze.lasts_s > FROZEN_AT_MOST_S:
-            lasted = duration(freeze.lasts_s)
-            self._dispatch.halt(Halted(f"every request of {lasted} was refused (429)", 429, None))
+        if (refusal := self._patience.refusal(now_s)) is not None:
+            self._dispatch.halt(refusal)
 
     # Stopping
 
@@ -290,16 +277,11 @@ class Run:
     def _look_for_trouble(self, now_s: float) -> None:
         """Waits that would have no end."""
         if self._dispatch.present:
-            self._fetcher_seen_s = now_s
-        if self._paused_s is not None and now_s - self._paused_s > PAUSE_AT_MOST_S:
-            # Nothing is under way any more that could free memory.
-            problem = f"memory does not come down: {self._outlook.pause}"
-            self._trouble = UsageError(problem, "memory.limit_mb")
-        elif now_s - self._fetcher_seen_s > AWAY_AT_MOST_S:
-            self._trouble = CandlefleetError(f"no fetcher has come back in {AWAY_AT_MOST_S:g} s")
-        elif now_s - self._writer_heard_s > COMMIT_WITHIN_S:
-            problem = f"the writer has not answered for {COMMIT_WITHIN_S:g} s"
-            raise StoreError(problem, self._assignment.store)
+            self._patience.fetcher_seen_s = now_s
+        trouble = self._patience.trouble(now_s, self._outlook.pause)
+        if isinstance(trouble, StoreError):
+            raise trouble
+        self._trouble = trouble or self._trouble
 
     def _reason_to_stop(self) -> str | None:
         if self._dispatch.halted is not None:
@@ -333,22 +315,3 @@ def answer(ref: Any, within_s: float = ANSWER_WITHIN_S) -> Any:
         if isinstance(error.cause, CandlefleetError):
             raise error.cause from None
         raise
-
-
-def _note(order: Send, outcome: Outcome) -> None:
-    """One line per attempt; only what went wrong is worth more than DEBUG."""
-    facts = {"chunk": order.chunk.id, "attempt": order.attempt}
-    match outcome:
-        case Delivered(rows=rows, status=status):
-            log.debug("chunk.delivered", extra={**facts, "rows": rows, "status": status})
-        case TryAgain(wait_s=wait_s, cause=cause, error=error):
-            why = {"wait_s": round(wait_s, 3), "cause": cause, "error": error}
-            log.info("chunk.retried", extra={**facts, **why})
-        case Throttled(error=error):
-            log.info("chunk.throttled", extra={**facts, "error": error})
-        case TooLong():
-            log.info("chunk.split", extra=facts)
-        case Halted():
-            log.info("chunk.refused", extra={**facts, "error": outcome.reason})
-        case _:
-            log.info("chunk.unfinished", extra={**facts, "reason": outcome.reason})

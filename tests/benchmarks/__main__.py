@@ -9,13 +9,15 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.benchmarks import budget_bound, fetch, startup
+from tests.benchmarks import budget, budget_bound, fetch, permits, startup
 from tests.benchmarks.meter import Failed
 
 #: What is measured, by name. Each prints what it found; the number is of rounds.
 PARTS: dict[str, Callable[[int], None]] = {
     "fetch": fetch.run,
     "startup": startup.run,
+    "budget": budget.run,
+    "permits": permits.run,
     "budget_bound": budget_bound.run,
 }
 

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import pytest
+
+from actors.market.errors import CandlefleetError, StoreError, UsageError
+from cluster.patience import Patience
+
+START_S = 1_000.0
+
+
+def patience() -> Patience:
+    return Patience("data", writer_heard_s=START_S, fetcher_seen_s=START_S)
+
+
+@pytest.mark.parametrize(
+    ("waits_for", "bearable_s", "kind"),
+    [
+        ("writer_heard_s", 300, StoreError),
+        ("paused_s", 60, UsageError),
+        ("fetcher_seen_s", 180, CandlefleetError),
+    ],
+)
+def test_every_wait_has_an_end_and_no_other(
+    waits_for: str, bearable_s: float, kind: type[CandlefleetError]
+) -> None:
+    waiting = patience()
+    waiting.writer_heard_s = waiting.fetcher_seen_s = START_S + 10_000
+    setattr(waiting, waits_for, START_S)
+    assert waiting.trouble(START_S + bearable_s, "memory") is None
+    assert type(waiting.trouble(START_S + bearable_s + 1, "memory")) is kind
+
+
+def test_a_provider_that_refuses_everything_for_an_hour_does_not_mean_to_answer() -> None:
+    waiting = patience()
+    assert waiting.refusal(START_S + 99_999) is None
+    waiting.refused_since_s = START_S
+    assert waiting.refusal(START_S + 3_600) is None
+    halted = waiting.refusal(START_S + 3_661)
+    assert halted is not None
+    assert "1h 01m" in halted.reason
+    assert halted.http_status == 429
