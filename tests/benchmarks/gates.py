@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from pathlib import Path
@@ -99,24 +100,10 @@ class Limits:
     """Moving windows, tested together and hit together under a lock: as careful as its users can be."""
 
     def __init__(self, windows: Windows) -> None:
-        from limits import RateLimitItemPerSecond
         from limits.storage import MemoryStorage
         from limits.strategies import MovingWindowRateLimiter
 
-        class Item(RateLimitItemPerSecond):
-            seconds = 0.0
-
-            def get_expiry(self) -> float:  # type: ignore[override]
-                return self.seconds
-
-            def key_for(self, *identifiers: str) -> str:
-                return f"{super().key_for(*identifiers)}/{self.seconds}"
-
-        self._items = []
-        for limit, seconds in windows:
-            item = Item(limit)
-            item.seconds = seconds
-            self._items.append(item)
+        self._items = [_limits_item(limit, seconds) for limit, seconds in windows]
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._lock = threading.Lock()
 
@@ -138,25 +125,46 @@ class Limits:
         pass
 
 
-class ThrottledPy:
-    def __init__(self, windows: Windows) -> None:
-        from throttled import MemoryStore, Throttled, rate_limiter
+def _limits_item(limit: int, seconds: float) -> Any:
+    """The library's own know whole seconds only."""
+    from limits import RateLimitItemPerSecond
 
+    class Item(RateLimitItemPerSecond):
+        def get_expiry(self) -> float:  # type: ignore[override]
+            return seconds
+
+        def key_for(self, *identifiers: str) -> str:
+            return f"{super().key_for(*identifiers)}/{seconds}"
+
+    return Item(limit)
+
+
+class ThrottledPy:
+    """It knows whole seconds only: so its windows are long ones, on a clock that runs faster."""
+
+    def __init__(self, windows: Windows) -> None:
+        from throttled import MemoryStore, Throttled, rate_limiter, utils
+
+        faster = 1 / min(seconds for _, seconds in windows)
+        utils.now_sec = lambda: int(time.time() * faster)
+        utils.now_ms = lambda: int(time.time() * faster * 1_000)
+        utils.now_mono_f = lambda: time.monotonic() * faster
         store = MemoryStore()
         self._throttles = [
             Throttled(
                 key=f"{KEY}/{seconds}",
                 using="sliding_window",
-                quota=rate_limiter.per_duration(timedelta(seconds=seconds), limit),
+                quota=rate_limiter.per_duration(timedelta(seconds=seconds * faster), limit),
                 store=store,
-                timeout=600,
             )
             for limit, seconds in reversed(windows)
         ]
 
     def enter(self) -> int:
+        pause = threading.Event()
         for throttle in self._throttles:
-            throttle.limit()
+            while throttle.limit().limited:
+                pause.wait(0.002)  # its own waiting would be by the slower clock
         return 0
 
     def leave(self, ticket: int) -> None:
