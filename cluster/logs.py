@@ -43,6 +43,8 @@ _SENTENCES = {
     "run.abandoned": "Gave up waiting for {in_flight} requests under way.",
     "run.broken": "The run cannot go on: {error}",
     "fleet.paused": "Paused: {reason}.",
+    "budget.frozen": "The provider refused a request (429) though we had counted {own_count}; "
+    "nothing is sent for {next_try_s} s.",
     "fleet.resumed": "Memory is back under its limit; going on.",
     "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
     "fetcher.returned": "{fetcher} is back.",

@@ -80,6 +80,7 @@ def test_a_refused_request_stops_all_then_one_asks_and_no_chunk_loses_an_attempt
     judged = scan.exchange.judge()
     assert judged["faults"]["too_many"] == 5
     assert done.summary["requests"] == judged["requests"] == 10
+    assert "refused a request (429)" in done.stderr
     frozen = [event for event in events(scan) if event["event"] == "budget.frozen"]
     assert frozen
     assert "/50/1 s" in str(frozen[0]["own_count"])
