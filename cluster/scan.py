@@ -27,7 +27,7 @@ from cluster.config import RunConfig
 from cluster.display import progress_display
 from cluster.exit import Exit
 from cluster.logs import run_log
-from cluster.occupancy import occupied
+from cluster.occupancy import occupied, recover
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of
 from cluster.report import Summary, exit_code, lines, summarise
@@ -86,6 +86,7 @@ def prepare(config: RunConfig, provider: Provider, now: datetime) -> Prepared:
 def scan(config: RunConfig, console: Console, address: str | None = None) -> Finished:
     """Fetch what is missing. With nothing to fetch, nothing is started and nothing is written."""
     with provider_of(config) as provider:
+        recover(config.store, provider.state_dir)
         prepared = prepare(config, provider, datetime.now(UTC))
         notes = map(str, prepared.plan.notes)
         for warning in (*prepared.wants.warnings, *prepared.wants.notes, *notes):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from actors.market.candles import Delivery
+    from actors.market.chunk import Receipt
 
 
 def has_rows(delivery: Delivery) -> bool:
@@ -43,6 +44,28 @@ def layers(deliveries: Sequence[Delivery], occupied: Occupied) -> list[list[Deli
         found.extend([] for _ in range(depth + 1 - len(found)))
         found[depth].append(delivery)
     return found
+
+
+def unanswered(late: Sequence[Delivery], receipts: Sequence[Receipt]) -> list[Delivery]:
+    """The deliveries, come late, that no receipt tells of and no newer answer has overtaken."""
+    told = {(receipt.chunk.id, receipt.run_id) for receipt in receipts}
+    answers: dict[tuple[str, str], list[Receipt]] = defaultdict(list)
+    for receipt in receipts:
+        if receipt.status is not Status.FAILED:
+            answers[series(receipt.chunk)].append(receipt)
+    return [
+        delivery
+        for delivery in late
+        if (delivery.receipt.chunk.id, delivery.receipt.run_id) not in told
+        and not any(
+            _overtakes(newer, delivery.receipt) for newer in answers[series(delivery.receipt.chunk)]
+        )
+    ]
+
+
+def _overtakes(newer: Receipt, older: Receipt) -> bool:
+    (first, last), (since, until) = extent(newer.chunk), extent(older.chunk)
+    return newer.fetched_at > older.fetched_at and first <= until and since <= last
 
 
 def replaced_days(delivery: Delivery) -> Days:

@@ -56,6 +56,7 @@ _SAME = (
 
 #: What a commit carries is the row without the version, which the commit itself decides.
 _CARRIED = [name for name in RECEIPTS.names if name != "candles_version"]
+_TEMPORAL = [name for name in _CARRIED if pa.types.is_temporal(RECEIPTS.field(name).type)]
 
 
 def receipts_table(receipts: Sequence[Receipt], candles_version: int | None = None) -> pa.Table:
@@ -66,10 +67,10 @@ def receipts_table(receipts: Sequence[Receipt], candles_version: int | None = No
 
 def carried(receipts: Sequence[Receipt]) -> dict[str, list[Any]]:
     """The same, column by column, in what JSON knows."""
-    columns: dict[str, list[Any]] = receipts_table(receipts).select(_CARRIED).to_pydict()
-    for name, kind in ((name, RECEIPTS.field(name).type) for name in _CARRIED):
-        if pa.types.is_temporal(kind):
-            columns[name] = [moment.isoformat() for moment in columns[name]]
+    rows = [_row(receipt) for receipt in receipts]
+    columns = {name: [row[name] for row in rows] for name in _CARRIED}
+    for name in _TEMPORAL:
+        columns[name] = [moment.isoformat() for moment in columns[name]]
     return columns
 
 

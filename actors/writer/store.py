@@ -11,21 +11,22 @@ import pyarrow.parquet as pq
 from actors.market.chunk import Cause, Chunk, Receipt, Status
 from actors.market.errors import StoreError, WriterFenced
 from actors.market.timeframe import Timeframe
-from actors.writer import tables
-from actors.writer.batch import check, has_rows, layers, replaced_days
+from actors.writer import spool, tables
+from actors.writer.batch import check, has_rows, layers, replaced_days, unanswered
 from actors.writer.folder import Folder, absolute
 from actors.writer.occupied import Occupied
-from actors.writer.predicate import Days, quoted, within
+from actors.writer.predicate import Days, quoted, selecting, within
 from actors.writer.receipts import RECEIPTS, as_receipts, receipts_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from deltalake import DeltaTable
 
     from actors.market.candles import Delivery
 
-ROOMS = ("candles", "chunks", "quarantine", "runs")  # what lies in the folder of a store
+ROOMS = ("candles", "chunks", "quarantine", "runs", spool.ROOM)  # what lies in a store's folder
 
 _AT_ONCE = 512  # deliveries in one commit, so that a condition that names each stays bounded
 _OPENINGS = 3
@@ -95,6 +96,18 @@ class StoreWriter:
             mine = tables.scan(self._chunks, RECEIPTS, f"run_id = {quoted(run_id)}")
             return as_receipts(mine.read_all())
 
+    def recover(self, place: Path) -> int:
+        """Commit what writers that are no more had kept at `place`, and the store does not hold.
+
+        An answer is passed over if its receipt is in the store already, or if something newer has
+        answered some of its days since. Returns how many were committed.
+        """
+        with spool.abandoned(place) as left:
+            late = unanswered(left, self._receipts_beside(left)) if left else []
+            if late:
+                self.commit(late)
+        return len(late)
+
     def compact(self) -> int:
         """Merge small files where there are many. The candles version afterwards."""
         with self._spent_if_it_fails():
@@ -138,6 +151,13 @@ class StoreWriter:
         ):
             occupied.add(Chunk(key, "", Timeframe.parse(label), first, last))
         return occupied
+
+    def _receipts_beside(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        """Every receipt of the instruments of these deliveries."""
+        keys = {delivery.receipt.chunk.instrument_key for delivery in deliveries}
+        with self._spent_if_it_fails():
+            found = tables.scan(self._chunks, RECEIPTS, selecting(instrument_keys=keys))
+            return as_receipts(found.read_all())
 
     def _put_aside(self, deliveries: Sequence[Delivery]) -> None:
         """Write quarantined rows, one file for each chunk of each run: a repeat takes its place."""
