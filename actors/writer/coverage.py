@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from actors.market.chunk import Status
+from actors.market.chunk import Receipt, Status
+from actors.writer.occupied import extent, series
 
 #: (instrument_key, timeframe label) -> spans answered for good, each with the newest answer's time.
 Held = dict[tuple[str, str], list[tuple[date, date, datetime]]]
@@ -26,6 +28,22 @@ def held(receipts: pa.Table) -> Held:
     for key, timeframe, first, last, fetched_at in zip(*columns, strict=True):
         spans[key, timeframe].append((first, last, fetched_at))
     return {series: sorted(found) for series, found in spans.items()}
+
+
+def outdated(receipts: Iterable[Receipt], revision: Receipt, first: date, last: date) -> datetime:
+    """When the newest answer was given that `revision` contradicts on the days `first` to `last`."""
+    return max(
+        (
+            receipt.fetched_at
+            for receipt in receipts
+            if receipt.status is Status.STORED
+            and series(receipt.chunk) == series(revision.chunk)
+            and receipt.fetched_at < revision.fetched_at
+            and extent(receipt.chunk)[0] <= last
+            and first <= extent(receipt.chunk)[1]
+        ),
+        default=datetime.fromtimestamp(0, UTC),
+    )
 
 
 def latest(receipts: pa.Table) -> pa.Table:

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.benchmarks import budget_bound, fetch, startup
+from tests.benchmarks import budget_bound, fetch, startup, update
 from tests.benchmarks.meter import Failed
 
 #: What is measured, by name. Each prints what it found; the number is of rounds.
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "fetch": fetch.run,
     "startup": startup.run,
     "budget_bound": budget_bound.run,
+    "update": update.run,
 }
 
 
