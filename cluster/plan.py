@@ -14,8 +14,16 @@ from actors.market.instrument import Instrument
 from actors.market.sessions import ist_date
 from actors.market.timeframe import Timeframe
 from actors.upstox import limits
-from cluster.coverage import Answered, Span, held_days, subtracted, united
-from cluster.cuts import calendar_period, cut, longest_first
+from cluster.coverage import (
+    Answered,
+    Span,
+    held_days,
+    intersected,
+    old_days,
+    subtracted,
+    united,
+)
+from cluster.cuts import calendar_period, cut, longest_first, reaching_back
 
 #: Receipts that are stored or empty, by instrument_key and timeframe label.
 Held = Mapping[tuple[str, str], Sequence[Answered]]
@@ -125,6 +133,9 @@ def plan(
 ) -> Plan:
     """Cover every wanted day that is missing at `now` with the fewest requests.
 
+    A request that can hold wanted days from before the last night as well asks for them again: it costs
+    nothing, and shows whether the provider has rewritten them.
+
     Raises ValueError for a timeframe the provider does not serve.
     """
     demands = _demands(wants, ist_date(now) - _DAY, reach)
@@ -199,10 +210,13 @@ def _chunks(demand: _Demand, held: Held, now: datetime) -> list[Chunk]:
     cuts = cache(cut)
     by_period: dict[int, list[Chunk]] = defaultdict(list)
     for key, instrument in demand.instruments.items():
-        missing = united(demand.asked.get(key, ()))
-        if holdings := held.get((key, label)):
-            missing = subtracted(missing, held_days(demand.timeframe, holdings, now))
-        for first, last in reversed(cuts(missing, months)):
+        asked = united(demand.asked.get(key, ()))
+        holdings = held.get((key, label), ())
+        missing = subtracted(asked, held_days(demand.timeframe, holdings, now))
+        spans = cuts(missing, months)
+        if spans and (old := old_days(holdings, now)):
+            spans = tuple(reaching_back(spans, intersected(asked, old), months))
+        for first, last in reversed(spans):
             period = 0 if months is None else calendar_period(last, months)
             by_period[period].append(
                 Chunk(key, instrument.symbol, demand.timeframe, _date(first), _date(last))

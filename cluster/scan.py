@@ -7,7 +7,7 @@ import logging
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from actors.limiter.terms import Terms
 from actors.market.errors import CandlefleetError
 from actors.market.sessions import IST
 from actors.writer.buffer import BufferRules
+from actors.writer.coverage import held
 from actors.writer.folder import Folder
 from actors.writer.reading import Store
 from cluster.config import RunConfig
@@ -31,6 +32,7 @@ from cluster.occupancy import occupied, recover
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of
 from cluster.report import Summary, exit_code, lines, summarise
+from cluster.revisions import Revisions
 from cluster.standing import Totals
 from cluster.wants import Wants, wants_of
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from actors.fetcher.outcome import Halted
+    from actors.market.chunk import Chunk
     from cluster.crew import CrewSettings
 
 log = logging.getLogger(__name__)
@@ -80,7 +83,8 @@ def prepare(config: RunConfig, provider: Provider, now: datetime) -> Prepared:
     """Resolve the universe, subtract what the store holds, and plan the rest."""
     store = Store(config.store)
     wants = wants_of(config, provider.assets_url, provider.state_dir, now)
-    return Prepared(config, provider, store, wants, plan(wants.wants, store.held(), now))
+    known = held(store.receipts(), stale_too=config.on_revision == "warn")
+    return Prepared(config, provider, store, wants, plan(wants.wants, known, now))
 
 
 def scan(config: RunConfig, console: Console, address: str | None = None) -> Finished:
@@ -152,7 +156,7 @@ def _work(
         ):
             hands = fleet.threads + SPARE_HANDS
             dispatch = Dispatch(prepared.plan.chunks, dict.fromkeys(crew.fetchers, hands))
-            assignment = Assignment(run_id, prepared.store.uri, terms, show)
+            assignment = Assignment(run_id, prepared.store.uri, terms, show, _again(prepared))
             run = Run(crew, dispatch, assignment, interrupt)
             worked.totals = run.totals
             try:
@@ -162,6 +166,13 @@ def _work(
                 worked.requests = dispatch.requests
                 worked.halted = dispatch.halted
                 worked.interrupted = bool(interrupt)
+
+
+def _again(prepared: Prepared) -> Callable[[str], Iterable[Chunk]]:
+    """What else to fetch of an instrument whose history the provider has rewritten."""
+    if prepared.config.on_revision == "warn":
+        return lambda _: ()
+    return Revisions(prepared.wants.wants, prepared.plan.chunks, datetime.now(UTC)).again
 
 
 def _terms(prepared: Prepared) -> Terms:

@@ -21,6 +21,7 @@ from deltalake import DeltaTable
 from cluster.lookalike.launch import run_lookalike
 from cluster.lookalike.market import Market
 from cluster.lookalike.settings import Settings
+from cluster.lookalike.split import Split
 from tests.together.conftest import Bar, Scan, finish
 
 MONTHS = (date(2024, 1, 1), date(2024, 2, 29))
@@ -135,6 +136,38 @@ def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(scan: Scan) ->
         assert len(keys) == len({tuple(key.values()) for key in keys})
     assert sent_before > 4
     assert scan.exchange.judge()["repeats"] <= 2, "what had been answered was asked for again"
+
+
+def let_a_night_pass(scan: Scan) -> None:
+    """As if everything had been fetched a day earlier."""
+    DeltaTable(scan.store / "chunks").update({"fetched_at": "fetched_at - INTERVAL '1 day'"})
+
+
+def test_a_split_overnight_is_noticed_and_all_of_the_history_fetched_again(scan: Scan) -> None:
+    """By the overlap that an update's requests hold anyway; and in the same run, once."""
+    scan.run()
+    let_a_night_pass(scan)
+    share = "NSE_EQ|INE062A01020"
+    scan.exchange.split(share, 2)
+    update = scan.run("--to", "2024-03-20")
+    assert update.code == 0, update.stderr
+    assert update.summary["rewritten"] == {"SBIN": pytest.approx(0.5, rel=1e-3)}
+    assert update.summary["revised"] > 2000
+    assert "rewritten the history of SBIN" in update.stderr
+    # Two of each instrument; then January and February of the one share's 5-minute bars.
+    assert update.summary["requests"] == update.summary["planned"] == 10 + 2
+
+    rows = scan.rows()
+    truth = Market(0, {share: Split(2, date(2024, 1, 1))})
+    for (key, timeframe), bars in rows.items():
+        days = (MONTHS[0], date(2024, 3, 20))
+        candles = truth.candles(key, *UNITS[timeframe], *days)
+        assert [bar[4] for bar in bars] == candles.close.tolist()
+        assert [bar[5] for bar in bars] == candles.volume.tolist()
+    told = [r for r in scan.receipts() if r["outdates"] is not None]
+    assert {r["instrument_key"] for r in told} == {share}
+    assert all(r["ratio"] == pytest.approx(0.5, rel=1e-3) for r in told)
+    assert scan.run("--to", "2024-03-20").summary["requests"] == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

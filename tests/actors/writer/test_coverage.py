@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import combinations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.market.chunk import Chunk, Receipt, Status
 from actors.market.timeframe import Timeframe
-from actors.writer.coverage import dead_letters, held, latest
+from actors.writer.coverage import dead_letters, held, latest, rewritten
 from actors.writer.receipts import receipts_table
 
 DAWN = date(2024, 1, 1)
@@ -62,6 +63,60 @@ def test_held_are_the_answered_spans_with_their_newest_time(written, chance):
     flat = {(key, *span[:2]): span[2] for (key, label), spans in found.items() for span in spans}
     assert flat == newest
     assert all(spans == sorted(spans) for spans in found.values())
+
+
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(1, 6)), max_size=6))
+def test_history_counts_from_the_last_of_the_fewest_moments_that_explain_all_revisions(found):
+    """Each contradicts what was told up to an hour, so it happened after that, up to its own."""
+    marks = sorted({(low, low + after) for low, after in found}, key=lambda mark: mark[1])
+    at = [datetime(2024, 6, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(20)]
+    chunk = Chunk("A", "S", DAY, DAWN, DAWN)
+    told = [
+        Receipt(
+            chunk=chunk, status=Status.STORED, run_id="r", fetched_at=at[seen], outdates=at[low]
+        )
+        for low, seen in marks
+    ]
+    moments = sorted({seen for _, seen in marks})
+    for count in range(len(moments) + 1):
+        explaining = [
+            some
+            for some in combinations(moments, count)
+            if all(any(low < moment <= seen for moment in some) for low, seen in marks)
+        ]
+        if explaining:
+            break
+    expected = {"A": at[max(some[-1] for some in explaining)]} if marks else {}
+    assert rewritten(receipts_table(told)) == expected
+
+
+def test_what_was_fetched_before_a_rewriting_is_no_longer_held():
+    """In any timeframe; what is known to be empty is, and what was fetched since."""
+    at = [datetime(2024, 6, 1 + day, tzinfo=UTC) for day in range(4)]
+
+    def receipt(label, first, status, when, **facts):
+        chunk = Chunk(
+            "A", "S", Timeframe.parse(label), DAWN + timedelta(first), DAWN + timedelta(first)
+        )
+        return Receipt(chunk=chunk, status=status, run_id="r", fetched_at=when, **facts)
+
+    told = [
+        receipt("1day", 0, Status.EMPTY, at[0]),
+        receipt("1day", 1, Status.STORED, at[0]),
+        receipt("5minute", 1, Status.STORED, at[1]),
+        receipt("1day", 2, Status.STORED, at[2], revised=5, ratio=0.5, outdates=at[0]),
+        receipt("5minute", 2, Status.STORED, at[3], revised=5, ratio=0.5, outdates=at[1]),
+    ]
+    table = receipts_table(told)
+    assert rewritten(table) == {"A": at[2]}
+
+    def numbers(found):
+        return {
+            label: [(f - DAWN).days for f, _, _ in spans] for (_, label), spans in found.items()
+        }
+
+    assert numbers(held(table)) == {"1day": [0, 2], "5minute": [2]}
+    assert numbers(held(table, stale_too=True)) == {"1day": [0, 1, 2], "5minute": [1, 2]}
 
 
 @given(histories(), st.randoms())
