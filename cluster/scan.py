@@ -84,7 +84,8 @@ def prepare(config: RunConfig, provider: Provider, now: datetime) -> Prepared:
     store = Store(config.store)
     wants = wants_of(config, provider.assets_url, provider.state_dir, now)
     known = held(store.receipts(), stale_too=config.on_revision == "warn")
-    return Prepared(config, provider, store, wants, plan(wants.wants, known, now))
+    found = plan(wants.wants, known, now, today=config.today)
+    return Prepared(config, provider, store, wants, found)
 
 
 def scan(config: RunConfig, console: Console, address: str | None = None) -> Finished:
@@ -202,6 +203,7 @@ def _crew_settings(prepared: Prepared, run_id: str, terms: Terms) -> CrewSetting
             token=prepared.provider.token,
             terms=terms,
             run_id=run_id,
+            forming=config.today == "forming",
             retry=RetryRules(
                 attempts=config.retry.attempts, base_s=config.retry.base_s, cap_s=config.retry.cap_s
             ),

@@ -19,13 +19,14 @@ from actors.fetcher.outcome import (
     Undelivered,
     Unsent,
 )
-from actors.fetcher.receipt import failed, fetched, poisoned
+from actors.fetcher.receipt import failed, fetched, of_the_day, poisoned
 from actors.fetcher.verdict import Halt, Keep, Retry, RetryRules, Split, judge
 from actors.limiter.clock import read
 from actors.limiter.terms import Permit, Terms, is_stale
 from actors.market.candles import Delivery
 from actors.market.chunk import Cause, Chunk
 from actors.market.memory import MemorySample, sample
+from actors.market.sessions import ist_date
 from actors.monitor.progress import Tally
 from actors.upstox.client import UpstoxClient
 from actors.upstox.reply import Answer, Refused
@@ -46,6 +47,7 @@ class FetcherSettings:
     terms: Terms  # of the permits its requests need
     run_id: str
     retry: RetryRules
+    forming: bool = False  # whether bars of the running day that are not over are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,22 @@ class Fetcher:
         # What was sent before a deadline, or before something broke here, may still be on its way.
         over = self._limiter.give_up
         try:
-            reply = self._client.historical(
-                chunk.instrument_key, chunk.timeframe, chunk.first, chunk.last
-            )
+            reply = self._ask(chunk)
             if isinstance(reply, Answer) or reply.cause is not Cause.TIMEOUT:
                 over = self._limiter.end
             return reply
         finally:
             over.remote(self._settings.terms, permit.number)
+
+    def _ask(self, chunk: Chunk) -> Answer | Refused:
+        """A chunk of the day that is running is not in the provider's history yet."""
+        key, timeframe = chunk.instrument_key, chunk.timeframe
+        if chunk.last < ist_date(datetime.now(UTC)):
+            return self._client.historical(key, timeframe, chunk.first, chunk.last)
+        reply = self._client.intraday(key, timeframe)
+        if isinstance(reply, Refused):
+            return reply
+        return of_the_day(chunk, reply, datetime.now(UTC), forming=self._settings.forming)
 
     def _act(self, chunk: Chunk, attempt: int, reply: Answer | Refused) -> Outcome:
         now = datetime.now(UTC)

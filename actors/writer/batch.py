@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from actors.market.candles import CANDLES
 from actors.market.chunk import Status
+from actors.market.sessions import settled_at
 from actors.writer.occupied import Occupied, extent, series
 from actors.writer.predicate import Days
 
@@ -69,16 +70,17 @@ def _overtakes(newer: Receipt, older: Receipt) -> bool:
 
 
 def replaced_days(delivery: Delivery) -> Days:
-    """The days whose rows this delivery's rows take the place of."""
+    """The days whose rows this delivery's rows take the place of.
+
+    An answer says nothing of its last day if it came without, before that had settled: what the day's
+    own endpoint had served then stays.
+    """
     assert delivery.candles is not None
-    chunk = delivery.receipt.chunk
+    receipt, chunk = delivery.receipt, delivery.receipt.chunk
     dates = pc.min_max(delivery.candles["date"]).as_py()
-    return Days(
-        chunk.instrument_key,
-        chunk.timeframe,
-        min(chunk.first, dates["min"]),
-        max(chunk.last, dates["max"]),
-    )
+    is_settled = settled_at(chunk.timeframe, chunk.last) <= receipt.fetched_at
+    last = max(chunk.last, dates["max"]) if is_settled else dates["max"]
+    return Days(chunk.instrument_key, chunk.timeframe, min(chunk.first, dates["min"]), last)
 
 
 def check(delivery: Delivery) -> None:

@@ -189,6 +189,8 @@ class StoreWriter:
         ):
             return receipt
         days = within([Days(chunk.instrument_key, chunk.timeframe, chunk.first, chunk.last)])
+        if not receipt.final:
+            days = f"({days}) AND final"  # of an unsettled day, the rest is not in history yet
         schema = pa.schema([RECEIPTS.field("instrument_key")])
         kept = sum(batch.num_rows for batch in tables.scan(self._candles, schema, days))
         if kept == 0:

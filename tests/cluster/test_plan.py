@@ -205,6 +205,52 @@ def test_today_is_never_asked_and_that_is_said():
     )
 
 
+TODAY = NOW.date()
+
+
+def test_today_is_asked_first_and_every_time_where_it_is_wanted():
+    """Weeks and months have no bars of a running day; a day has one, but it is forming."""
+    some = wants(["5minute", "1day", "1week"], date(2026, 11, 1))
+    found = plan(some, {}, NOW, today=True)
+    assert [c.id.removeprefix("NSE_EQ|A/") for c in found.chunks] == [
+        "5minute/2026-11-19/2026-11-19",
+        "5minute/2026-11-01/2026-11-18",
+        "1day/2026-11-01/2026-11-18",
+        "1week/2026-10-26/2026-11-18",
+    ]
+    held = receipts(found.chunks)
+    again = plan(some, held, NOW, today=True).chunks
+    assert [c.id for c in again] == ["NSE_EQ|A/5minute/2026-11-19/2026-11-19"]
+    forming = plan(some, held, NOW, today="forming").chunks
+    assert [c.timeframe.label for c in forming] == ["5minute", "1day"]
+    assert plan(some, held, NOW).chunks == ()
+
+
+def test_a_day_that_was_running_is_asked_of_history_when_it_is_over():
+    some = wants(["5minute"], TODAY, None)
+    held = receipts(plan(some, {}, NOW, today=True).chunks)
+    assert spans(plan(some, held, NOW + DAY, today=True)) == [
+        ("2026-11-20", "2026-11-20"),
+        ("2026-11-19", "2026-11-19"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "asked", "notes"),
+    [
+        (TODAY, TODAY, [str(TODAY)], []),
+        (TODAY, TODAY + DAY, [str(TODAY)], [TODAY]),
+        (YESTERDAY, YESTERDAY, [str(YESTERDAY)], []),
+        (TODAY + DAY, TODAY + 2 * DAY, [], [None]),
+        (None, TODAY, [str(TODAY), "2026-10-19"], []),
+    ],
+)
+def test_today_is_asked_where_the_wish_includes_it(first, last, asked, notes):
+    found = plan(wants(["5minute"], first, last), {}, NOW, today=True)
+    assert [first for first, _ in spans(found)] == asked
+    assert [note.asked for note in found.notes] == notes
+
+
 def test_what_lies_before_the_providers_history_is_cut_off_and_that_is_said():
     result = plan(wants(["1minute"], date(2021, 6, 1), date(2022, 1, 20)), {}, NOW)
     assert spans(result) == [("2022-01-01", "2022-01-20")]

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from datetime import date
+from datetime import date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -18,6 +18,7 @@ import psutil
 import pytest
 from deltalake import DeltaTable
 
+from actors.market.sessions import IST
 from cluster.lookalike.launch import run_lookalike
 from cluster.lookalike.market import Market
 from cluster.lookalike.settings import Settings
@@ -136,6 +137,24 @@ def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(scan: Scan) ->
         assert len(keys) == len({tuple(key.values()) for key in keys})
     assert sent_before > 4
     assert scan.exchange.judge()["repeats"] <= 2, "what had been answered was asked for again"
+
+
+def test_the_running_day_is_asked_of_its_own_endpoint_every_time(scan: Scan) -> None:
+    with run_lookalike(Settings(windows=(), log_arrivals=True)) as exchange:
+        scan.exchange = exchange
+        scan.config["today"] = True
+        scan.config["dates"] = {"from": str(datetime.now(IST).date() - timedelta(days=4))}
+        done = scan.run()
+        paths = [path for _, path, _ in exchange.judge(with_log=True)["log"]]
+    assert done.code == 0, done.stderr
+    # Of five instruments: both timeframes of the past, and the 5-minute bars of today.
+    assert done.summary["requests"] == len(paths) == 15
+    running = [path for path in paths if "/intraday/" in path]
+    assert len(running) == len(set(running)) == 5
+    assert all(path.endswith("/minutes/5") for path in running)
+    now_on = datetime.now(IST).date()
+    told = [r["final"] for r in scan.receipts() if r["last"] == now_on]
+    assert told == [False] * 5
 
 
 def let_a_night_pass(scan: Scan) -> None:
