@@ -207,7 +207,7 @@ class Run:
                 log.info("chunk.failed", extra={"chunk": receipt.chunk.id, "error": receipt.error})
             if receipt.outdates is not None:
                 facts = {"chunk": receipt.chunk.id, "revised": receipt.revised}
-                log.warning("history.rewritten", extra={**facts, "ratio": receipt.ratio})
+                log.info("history.rewritten", extra={**facts, "ratio": receipt.ratio})
                 self._dispatch.add(self._assignment.again(receipt.chunk.instrument_key))
         if news:
             log.info("batch.committed", extra={"chunks": len(news), "rows": self.totals.rows})

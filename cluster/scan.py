@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from actors.fetcher.verdict import RetryRules
 from actors.limiter.ledger import Ledger
 from actors.limiter.terms import Terms
-from actors.market.errors import CandlefleetError
+from actors.market.errors import CandlefleetError, StoreError
 from actors.market.sessions import IST
 from actors.writer.buffer import BufferRules
 from actors.writer.coverage import held
@@ -124,7 +124,10 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
             log.error("run.broken", extra={"error": str(error)})  # noqa: TRY400  # it says all
         finished = _finished(prepared, run_id, worked, time.monotonic() - began_s)
         log.info("run.ended", extra=finished.summary.as_dict())
-    folder.write("report.json", _json(_report(finished, began)))
+    try:
+        folder.write("report.json", _json(_report(finished, began)))
+    except StoreError as error:
+        finished.lines.append(f"candlefleet: {error}")
     return finished
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.benchmarks import budget_bound, fetch, startup, update
+from tests.benchmarks import budget_bound, crashes, fetch, startup, update
 from tests.benchmarks.meter import Failed
 
 #: What is measured, by name. Each prints what it found; the number is of rounds.
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "startup": startup.run,
     "budget_bound": budget_bound.run,
     "update": update.run,
+    "crashes": crashes.run,
 }
 
 

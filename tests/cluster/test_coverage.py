@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.market.sessions import IST
@@ -48,6 +48,7 @@ def test_intersecting_leaves_exactly_the_days_in_both(some, others):
     assert result == united(result)
 
 
+@settings(deadline=None)
 @given(holdings, moments)
 def test_old_days_were_answered_before_the_last_half_past_eight(answers, now):
     today = now.astimezone(IST)
@@ -95,6 +96,7 @@ def is_held(timeframe, day, receipts, now):
 WEDNESDAY = datetime(2024, 2, 7, 12, tzinfo=IST)
 
 
+@settings(deadline=None)
 @given(timeframes, holdings, moments)
 @example(
     Timeframe.parse("1week"),

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -275,6 +276,8 @@ def test_every_actor_may_be_killed_and_the_laws_hold(scan: Scan) -> None:
     assert len(ids) == len(set(ids)) == done.summary["planned"]
     assert judged["refused"] == 0
     assert judged["windows"][0]["worst"] <= 4
+    # Only what the dead fetcher had on its way is asked for again; the writer loses nothing.
+    assert judged["requests"] <= done.summary["planned"] + 1
 
 
 def test_of_two_scans_on_one_store_the_second_is_refused_and_the_first_goes_on(scan: Scan) -> None:
@@ -289,6 +292,47 @@ def test_of_two_scans_on_one_store_the_second_is_refused_and_the_first_goes_on(s
     done = finish(first)
     assert done.code == 0, done.stderr
     assert scan.rows() == expected(scan)
+
+
+@pytest.fixture
+def small_disk(scan: Scan) -> Iterator[Path]:
+    """The store, on a disk of its own; needs the privilege to mount one."""
+    scan.store.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(scan.store)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a disk")
+    yield scan.store
+    subprocess.run(["umount", str(scan.store)], check=True)
+
+
+def remount(disk: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
+
+
+def test_a_full_disk_ends_the_run_in_words_and_hurts_nothing(scan: Scan, small_disk: Path) -> None:
+    """With room again, the same command goes on; what had been kept is not asked for again."""
+    scan.config["timeframes"] = ["1day", "1minute"]
+    scan.config["fleet"] = {"fetchers": 1, "threads": 2}
+    stopped = scan.run()
+    assert stopped.code == 1
+    assert "No space left on device" in stopped.stderr
+    assert stopped.summary["pending"] > 0
+    told = {(r["instrument_key"], r["timeframe"]) for r in scan.receipts()}
+    for series, bars in scan.rows().items():
+        assert series in told
+        assert set(bars) <= set(expected(scan)[series])
+        assert len(bars) == len(set(bars))
+
+    remount(small_disk, "ro")
+    refused = scan.run()
+    assert refused.code == 2
+    assert "Read-only file system" in refused.stderr
+
+    remount(small_disk, "rw,size=64m")
+    done = scan.run()
+    assert done.code == 0, done.stderr
+    assert scan.rows() == expected(scan)
+    assert scan.exchange.judge()["repeats"] <= 2 + 2
 
 
 @pytest.mark.parametrize("damage", ["ledger", "address"])
