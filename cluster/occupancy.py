@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +10,6 @@ from actors.market.errors import StoreError, UsageError
 from actors.writer.folder import Folder
 from actors.writer.spool import is_abandoned, place_of
 from actors.writer.store import StoreWriter
-
-log = logging.getLogger(__name__)
 
 #: Held by the run that writes to a store; the system releases it with the process, however that ends.
 LOCK_NAME = ".writer.lock"
@@ -45,14 +42,17 @@ def occupied(store: str) -> Iterator[None]:
         lock.release()
 
 
-def recover(store: str, state_dir: Path) -> None:
-    """Bring what a run that was cut off had fetched into the store, so that no plan asks for it again."""
+def recover(store: str, state_dir: Path) -> int:
+    """Bring what a run that was cut off had fetched into the store, so that no plan asks for it again.
+
+    Returns how many answers that were. Raises UsageError if another run is writing to the store.
+    """
     with _refusing():
         place = place_of(store, state_dir)
         if not is_abandoned(place):
-            return
+            return 0
     with occupied(store), _refusing():
-        log.info("spool.recovered", extra={"answers": StoreWriter(store).recover(place)})
+        return StoreWriter(store).recover(place)
 
 
 def _open_once(store: str) -> None:

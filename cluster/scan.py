@@ -91,7 +91,9 @@ def prepare(config: RunConfig, provider: Provider, now: datetime) -> Prepared:
 def scan(config: RunConfig, console: Console, address: str | None = None) -> Finished:
     """Fetch what is missing. With nothing to fetch, nothing is started and nothing is written."""
     with provider_of(config) as provider:
-        recover(config.store, provider.state_dir)
+        if answers := recover(config.store, provider.state_dir):
+            said = f"Stored {answers:,} answers that a run had fetched before it was cut off."
+            console.print(said, markup=False, highlight=False)
         prepared = prepare(config, provider, datetime.now(UTC))
         notes = map(str, prepared.plan.notes)
         for warning in (*prepared.wants.warnings, *prepared.wants.notes, *notes):

@@ -137,6 +137,7 @@ def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(scan: Scan) ->
         keys = table.select(["instrument_key", "timeframe", "ts"]).to_pylist()
         assert len(keys) == len({tuple(key.values()) for key in keys})
     assert sent_before > 4
+    assert "answers that a run had fetched before it was cut off" in done.stderr
     assert scan.exchange.judge()["repeats"] <= 2, "what had been answered was asked for again"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import combinations
 
@@ -25,7 +26,11 @@ def histories(draw):
         chunk = Chunk(draw(st.sampled_from("AB")), "S", DAY, first, last)
         at = datetime(2024, 6, 1, tzinfo=UTC) + timedelta(seconds=place)
         status = draw(st.sampled_from(Status))
-        written.append(Receipt(chunk=chunk, status=status, run_id=str(place), fetched_at=at))
+        receipt = Receipt(chunk=chunk, status=status, run_id=str(place), fetched_at=at)
+        if status is Status.STORED and draw(st.integers(0, 4)) == 0:
+            before = timedelta(seconds=draw(st.integers(1, 14)))
+            receipt = replace(receipt, revised=1, outdates=at - before)
+        written.append(receipt)
     return written
 
 
@@ -54,15 +59,20 @@ def test_dead_letters_are_failures_that_nothing_answered_since(written, chance):
 
 @given(histories(), st.randoms())
 def test_held_are_the_answered_spans_with_their_newest_time(written, chance):
-    """Stored and empty ones alike; failed ones hold nothing."""
-    newest = {}
-    for r in written:
-        if r.status is not Status.FAILED:
-            newest[r.chunk.instrument_key, r.chunk.first, r.chunk.last] = r.fetched_at
-    found = held(receipts_table(chance.sample(written, len(written))))
-    flat = {(key, *span[:2]): span[2] for (key, label), spans in found.items() for span in spans}
-    assert flat == newest
-    assert all(spans == sorted(spans) for spans in found.values())
+    """Stored and empty ones alike, failed ones not; nor what was stored before a rewriting."""
+    table = receipts_table(chance.sample(written, len(written)))
+    since = rewritten(table)
+    for stale_too in (False, True):
+        newest = {}
+        for r in written:
+            key = r.chunk.instrument_key
+            is_stale = r.status is Status.STORED and key in since and r.fetched_at < since[key]
+            if r.status is not Status.FAILED and (stale_too or not is_stale):
+                newest[key, r.chunk.first, r.chunk.last] = r.fetched_at
+        found = held(table, stale_too=stale_too)
+        flat = {(key, *span[:2]): span[2] for (key, _), spans in found.items() for span in spans}
+        assert flat == newest
+        assert all(spans == sorted(spans) for spans in found.values())
 
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(1, 6)), max_size=6))
