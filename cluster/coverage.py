@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
-from actors.market.sessions import ist_date, settled_at
+from actors.market.sessions import SETTLES_AT, ist_date, settled_at
 from actors.market.timeframe import Timeframe
 
 Span = tuple[int, int]  # first and last day, both included
@@ -57,6 +57,26 @@ def held_days(timeframe: Timeframe, answers: Iterable[Answered], now: datetime) 
     """
     yesterday = ist_date(now) - _DAY
     return united(_held(timeframe, answer, now, yesterday) for answer in answers)
+
+
+def old_days(answers: Iterable[Answered], now: datetime) -> Spans:
+    """Days whose answers are from before the last night: history may have been rewritten since.
+
+    The provider does that for splits and bonuses, between an evening and the next morning (observed once,
+    2026-09).
+    """
+    morning = datetime.combine(ist_date(now), SETTLES_AT)
+    morning = morning if morning <= now else morning - _DAY
+    return united(
+        (first.toordinal(), last.toordinal())
+        for first, last, fetched_at in answers
+        if fetched_at < morning
+    )
+
+
+def intersected(spans: Spans, others: Spans) -> Spans:
+    """The days in both."""
+    return subtracted(spans, subtracted(spans, others))
 
 
 def _held(timeframe: Timeframe, answer: Answered, now: datetime, yesterday: date) -> Span:

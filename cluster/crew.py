@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -17,6 +18,7 @@ from actors.market.errors import CandlefleetError
 from actors.monitor.actor import Monitor
 from actors.writer.actor import Writer
 from actors.writer.buffer import BufferRules
+from actors.writer.spool import place_of
 
 #: A new process, imports included; on a busy laptop this has taken ten seconds.
 START_WITHIN_S = 60.0
@@ -88,7 +90,12 @@ def _engage(settings: CrewSettings) -> Crew:
             Writer,
             name=names.writer,
             concurrency_groups={"keep": keepers, "commit": 1, "health": 2},
-        ).remote(settings.store_uri, run_id, settings.buffer),
+        ).remote(
+            settings.store_uri,
+            run_id,
+            settings.buffer,
+            place_of(settings.store_uri, Path(settings.state_dir)),
+        ),
         monitor=_actor(Monitor, name=names.monitor).remote(settings.memory_limit_bytes, watched),
         fetchers={
             name: _actor(

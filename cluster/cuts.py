@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from calendar import monthrange
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from functools import lru_cache
 
@@ -56,6 +56,19 @@ def cut(missing: Spans, months: int | None) -> tuple[Span, ...]:
     if months is None:
         return ((missing[0][0], missing[-1][1]),)
     return tuple(_follow(missing, months))
+
+
+def reaching_back(cuts: Sequence[Span], old: Spans, months: int | None) -> Iterator[Span]:
+    """The same spans, each begun on the earliest day of `old` that its request can hold as well.
+
+    What comes for those days can be compared with what stands. No span runs into the one before.
+    """
+    free = 0
+    for first, last in cuts:
+        since = max(free, 0 if months is None else longest_first(last, months))
+        begins = (max(since, start) for start, end in old if start <= first and since <= end)
+        yield min(first, next(begins, first)), last
+        free = last + 1
 
 
 def _follow(missing: Spans, months: int) -> Iterator[Span]:

@@ -180,6 +180,12 @@ class Dispatch:
             self._requeue(self._delivered.pop(chunk_id))
         return news
 
+    def add(self, chunks: Iterable[Chunk]) -> None:
+        """More to fetch, after all that is queued."""
+        more = [_Errand(chunk) for chunk in chunks]
+        self._queued.extend(more)
+        self.planned += len(more)
+
     def halt(self, reason: Halted) -> None:
         """No request of this run can succeed."""
         self.halted = self.halted or reason

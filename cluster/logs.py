@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -48,7 +49,7 @@ _SENTENCES = {
     "fleet.resumed": "Memory is back under its limit; going on.",
     "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
     "fetcher.returned": "{fetcher} is back.",
-    "writer.lost": "The writer has died and restarts; {uncommitted} uncommitted chunks may be asked again.",
+    "writer.lost": "The writer has died and restarts; it commits what it had kept.",
     "store.untidy": "Small files were not merged: {error}",
 }
 
@@ -74,12 +75,33 @@ class _HumanLines(logging.Handler):
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+class _Lines(logging.FileHandler):
+    """The file. That it cannot be written is said once, on the console; the run does not end for that."""
+
+    def __init__(self, path: Path, console: Console) -> None:
+        super().__init__(path, encoding="utf-8")
+        self.setFormatter(JsonLines())
+        self._console: Console | None = console
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # its name in logging
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif self._console is not None:
+            text = f"The run's log cannot be written ({error.strerror})."
+            self._console.print(text, style="yellow", markup=False, highlight=False)
+            self._console = None
+
+    def close(self) -> None:
+        with suppress(OSError):  # what could not be written before cannot be now
+            super().close()
+
+
 @contextmanager
 def run_log(path: Path, console: Console) -> Iterator[None]:
     """Within, what our own packages log goes to `path` (INFO and up) and to the console."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    to_file = logging.FileHandler(path, encoding="utf-8")
-    to_file.setFormatter(JsonLines())
+    to_file = _Lines(path, console)
     handlers: list[logging.Handler] = [to_file, _HumanLines(console)]
     ours = [logging.getLogger(name) for name in ("actors", "cluster")]
     for logger in ours:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from actors.market.errors import StoreError, UsageError
 from actors.writer.folder import Folder
+from actors.writer.spool import is_abandoned, place_of
 from actors.writer.store import StoreWriter
 
 #: Held by the run that writes to a store; the system releases it with the process, however that ends.
@@ -20,11 +22,9 @@ def occupied(store: str) -> Iterator[None]:
     Raises UsageError at once if it cannot be. In an object store nothing can be locked: there, of two
     runs the one that commits second is fenced off by its writer.
     """
-    try:
+    with _refusing():
         folder = Folder(store)
         folder.make()
-    except StoreError as error:
-        raise UsageError(error.problem, f"store {error.store}") from error
     if folder.local_path is None:
         _open_once(store)
         yield
@@ -42,9 +42,28 @@ def occupied(store: str) -> Iterator[None]:
         lock.release()
 
 
+def recover(store: str, state_dir: Path) -> int:
+    """Bring what a run that was cut off had fetched into the store, so that no plan asks for it again.
+
+    Returns how many answers that were. Raises UsageError if another run is writing to the store.
+    """
+    with _refusing():
+        place = place_of(store, state_dir)
+        if not is_abandoned(place):
+            return 0
+    with occupied(store), _refusing():
+        return StoreWriter(store).recover(place)
+
+
 def _open_once(store: str) -> None:
     """Whatever keeps it from being written to is better known now than once requests were spent."""
-    try:
+    with _refusing():
         StoreWriter(store)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
     except StoreError as error:
         raise UsageError(error.problem, f"store {error.store}") from error

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import cache
+from typing import Literal
 
 from actors.market.chunk import Chunk
 from actors.market.instrument import Instrument
 from actors.market.sessions import ist_date
-from actors.market.timeframe import Timeframe
+from actors.market.timeframe import Timeframe, Unit
 from actors.upstox import limits
-from cluster.coverage import Answered, Span, held_days, subtracted, united
-from cluster.cuts import calendar_period, cut, longest_first
+from cluster.coverage import (
+    Answered,
+    Span,
+    held_days,
+    intersected,
+    old_days,
+    subtracted,
+    united,
+)
+from cluster.cuts import calendar_period, cut, longest_first, reaching_back
 
 #: Receipts that are stored or empty, by instrument_key and timeframe label.
 Held = Mapping[tuple[str, str], Sequence[Answered]]
+
+#: Whether bars of the running day are wanted: no, those that are over, or the forming ones too.
+Today = bool | Literal["forming"]
 
 _DAY = timedelta(days=1)
 
@@ -77,7 +89,8 @@ class TimeframePlan:
 class Plan:
     """The chunks a run needs, in the order they are best sent.
 
-    That order: timeframes as wanted, the newest calendar period first, instruments as wanted.
+    That order: timeframes as wanted; of each the running day, then the newest calendar period first;
+    instruments as wanted.
     """
 
     chunks: tuple[Chunk, ...]
@@ -109,6 +122,7 @@ class _Demand:
     instruments: dict[str, Instrument] = field(default_factory=dict)
     asked: dict[str, set[Span]] = field(default_factory=lambda: defaultdict(set))
     trims: dict[_Trim, set[str]] = field(default_factory=lambda: defaultdict(set))
+    running: dict[str, Instrument] = field(default_factory=dict)  # wanted of the running day
 
     def notes(self) -> list[Note]:
         return [
@@ -122,12 +136,18 @@ def plan(
     held: Held,
     now: datetime,
     reach: Callable[[Timeframe], limits.Reach] = limits.reach,
+    *,
+    today: Today = False,
 ) -> Plan:
     """Cover every wanted day that is missing at `now` with the fewest requests.
 
+    A request that can hold wanted days from before the last night as well asks for them again: it costs
+    nothing, and shows whether the provider has rewritten them. With `today`, one request each is for the
+    running day as well, which is never held.
+
     Raises ValueError for a timeframe the provider does not serve.
     """
-    demands = _demands(wants, ist_date(now) - _DAY, reach)
+    demands = _demands(wants, ist_date(now), reach, today)
     chunks: list[Chunk] = []
     parts: list[TimeframePlan] = []
     for demand in demands:
@@ -143,7 +163,10 @@ def plan(
 
 
 def _demands(
-    wants: Iterable[Want], yesterday: date, reach: Callable[[Timeframe], limits.Reach]
+    wants: Iterable[Want],
+    now_on: date,
+    reach: Callable[[Timeframe], limits.Reach],
+    today: Today,
 ) -> list[_Demand]:
     demands: dict[Timeframe, _Demand] = {}
     # Most wants of a run name the same days.
@@ -154,12 +177,30 @@ def _demands(
             demand = demands[want.timeframe] = _Demand(want.timeframe, reach(want.timeframe))
         key = want.instrument.instrument_key
         demand.instruments.setdefault(key, want.instrument)
-        span, trims = askable(want.timeframe, want.first, want.last, demand.reach, yesterday)
+        span, trims = askable(want.timeframe, want.first, want.last, demand.reach, now_on - _DAY)
+        if _is_served(want.timeframe, today) and _includes(want, now_on):
+            demand.running[key] = want.instrument
+            trims = tuple(_asked_today(trim, now_on) for trim in trims if trim.wanted != now_on)
         if span is not None:
             demand.asked[key].add(span)
         for trim in trims:
             demand.trims[trim].add(key)
     return list(demands.values())
+
+
+def _is_served(timeframe: Timeframe, today: Today) -> bool:
+    """Whether any bar of the running day is to be had. A day's own bar forms until the day is over."""
+    return bool(today) and (
+        timeframe.is_intraday or (timeframe.unit is Unit.DAY and today == "forming")
+    )
+
+
+def _includes(want: Want, day: date) -> bool:
+    return (want.first is None or want.first <= day) and (want.last is None or day <= want.last)
+
+
+def _asked_today(trim: _Trim, day: date) -> _Trim:
+    return replace(trim, asked=day) if trim.reason is Reason.NOT_YET_HISTORY else trim
 
 
 def _askable(
@@ -197,17 +238,26 @@ def _earliest(last: date, reach: limits.Reach) -> date:
 def _chunks(demand: _Demand, held: Held, now: datetime) -> list[Chunk]:
     label, months = demand.timeframe.label, demand.reach.max_months
     cuts = cache(cut)
+    now_on = ist_date(now)
+    running = [
+        Chunk(key, instrument.symbol, demand.timeframe, now_on, now_on)
+        for key, instrument in demand.running.items()
+    ]
     by_period: dict[int, list[Chunk]] = defaultdict(list)
     for key, instrument in demand.instruments.items():
-        missing = united(demand.asked.get(key, ()))
-        if holdings := held.get((key, label)):
-            missing = subtracted(missing, held_days(demand.timeframe, holdings, now))
-        for first, last in reversed(cuts(missing, months)):
+        asked = united(demand.asked.get(key, ()))
+        holdings = held.get((key, label), ())
+        missing = subtracted(asked, held_days(demand.timeframe, holdings, now))
+        spans = cuts(missing, months)
+        if spans and (old := old_days(holdings, now)):
+            spans = tuple(reaching_back(spans, intersected(asked, old), months))
+        for first, last in reversed(spans):
             period = 0 if months is None else calendar_period(last, months)
             by_period[period].append(
                 Chunk(key, instrument.symbol, demand.timeframe, _date(first), _date(last))
             )
-    return [chunk for period in sorted(by_period, reverse=True) for chunk in by_period[period]]
+    periods = sorted(by_period, reverse=True)
+    return running + [chunk for period in periods for chunk in by_period[period]]
 
 
 def _part(demand: _Demand, chunks: list[Chunk]) -> TimeframePlan:

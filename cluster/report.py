@@ -9,7 +9,7 @@ from actors.market.chunk import Receipt, Status
 from actors.market.errors import CandlefleetError, UsageError
 from cluster.display import duration
 from cluster.exit import Exit
-from cluster.standing import Totals
+from cluster.standing import NAMED_FAILURES, Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class Summary:
     store: str
     candles_version: int | None  # of the table after this run; None: there is no table yet
     quarantined: int = 0  # rows put aside as insane
+    revised: int = 0  # candles that had been final and were changed
+    rewritten: dict[str, float | None] = field(
+        default_factory=dict
+    )  # symbols whose history the provider has rewritten: new price to old
     unresolved: int = 0  # names of the universe that no instrument answers to
     causes: dict[str, int] = field(default_factory=dict)  # of the failures
     notes: list[str] = field(
@@ -64,6 +68,8 @@ def summarise(
         store=store,
         candles_version=candles_version,
         quarantined=totals.quarantined,
+        revised=totals.revised,
+        rewritten=totals.rewritten,
         unresolved=unresolved,
         causes={str(cause): n for cause, n in totals.causes.items()},
         notes=notes,
@@ -111,6 +117,8 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
         said.append(
             f"{summary.quarantined:,} insane rows were put aside in {summary.store}/quarantine."
         )
+    if summary.rewritten:
+        said.append(_rewritten(summary.rewritten))
     said += [f"  failed: {r.chunk.id}: {r.error or r.cause}" for r in failures]
     if summary.failed > len(failures):
         said.append(f"  … and {summary.failed - len(failures):,} more; see: candlefleet status")
@@ -120,3 +128,12 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
     if summary.pending and halted is None:
         said.append("The same command fetches the rest.")
     return said
+
+
+def _rewritten(symbols: dict[str, float | None]) -> str:
+    named = [
+        symbol if ratio is None else f"{symbol} (prices x {ratio:.4g})"
+        for symbol, ratio in list(symbols.items())[:NAMED_FAILURES]
+    ]
+    more = f" and {len(symbols) - len(named):,} more" if len(symbols) > len(named) else ""
+    return f"The provider has rewritten the history of {', '.join(named)}{more}."

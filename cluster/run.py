@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -50,6 +50,8 @@ class Assignment:
     terms: Terms  # of the budget that most of its requests spend from
     lanes: int  # requests it has under way at once at the most
     show: Callable[[Standing], None]
+    #: What else to fetch of an instrument (its key) whose history the provider has rewritten.
+    again: Callable[[str], Iterable[Chunk]]
 
 
 class Run:
@@ -206,6 +208,10 @@ class Run:
             self.totals.add(receipt)
             if receipt.status is Status.FAILED:
                 log.info("chunk.failed", extra={"chunk": receipt.chunk.id, "error": receipt.error})
+            if receipt.outdates is not None:
+                facts = {"chunk": receipt.chunk.id, "revised": receipt.revised}
+                log.info("history.rewritten", extra={**facts, "ratio": receipt.ratio})
+                self._dispatch.add(self._assignment.again(receipt.chunk.instrument_key))
         if news:
             log.info("batch.committed", extra={"chunks": len(news), "rows": self.totals.rows})
 

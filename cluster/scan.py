@@ -7,7 +7,7 @@ import logging
 import secrets
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,10 +21,11 @@ from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
 from actors.limiter.terms import Terms
 from actors.limiter.use import BudgetUse, use_of
-from actors.market.errors import CandlefleetError
+from actors.market.errors import CandlefleetError, StoreError
 from actors.market.sessions import IST
 from actors.upstox.limits import Family
 from actors.writer.buffer import BufferRules
+from actors.writer.coverage import held
 from actors.writer.folder import Folder
 from actors.writer.reading import Store
 from cluster.config import RunConfig
@@ -32,10 +33,11 @@ from cluster.display import progress_display
 from cluster.exit import Exit
 from cluster.forecast import foresee
 from cluster.logs import run_log
-from cluster.occupancy import occupied
+from cluster.occupancy import occupied, recover
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of, terms_of
 from cluster.report import Summary, exit_code, lines, summarise
+from cluster.revisions import Revisions
 from cluster.standing import Totals
 from cluster.wants import Wants, wants_of
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from actors.fetcher.outcome import Halted
+    from actors.market.chunk import Chunk
     from cluster.crew import CrewSettings
 
 log = logging.getLogger(__name__)
@@ -87,17 +90,21 @@ def prepare(config: RunConfig, provider: Provider, now: datetime) -> Prepared:
     """Resolve the universe, subtract what the store holds, and plan the rest."""
     store = Store(config.store)
     wants = wants_of(config, provider.assets_url, provider.state_dir, now)
-    planned = plan(wants.wants, store.held(), now)
+    known = held(store.receipts(), stale_too=config.on_revision == "warn")
+    found = plan(wants.wants, known, now, today=config.today)
     with closing(Ledger(provider.state_dir)) as ledger:
         terms = terms_of(config, provider, ledger.salt)
         main = terms[Family.HISTORICAL]
         use = use_of(Budget(ledger, main.budget, "plan", read()), read(), main)
-    return Prepared(config, provider, store, wants, planned, terms, use)
+    return Prepared(config, provider, store, wants, found, terms, use)
 
 
 def scan(config: RunConfig, console: Console, address: str | None = None) -> Finished:
     """Fetch what is missing. With nothing to fetch, nothing is started and nothing is written."""
     with provider_of(config) as provider:
+        if answers := recover(config.store, provider.state_dir):
+            said = f"Stored {answers:,} answers that a run had fetched before it was cut off."
+            console.print(said, markup=False, highlight=False)
         prepared = prepare(config, provider, datetime.now(UTC))
         notes = map(str, prepared.plan.notes)
         for warning in (*prepared.wants.warnings, *prepared.wants.notes, *notes):
@@ -129,7 +136,10 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
             log.error("run.broken", extra={"error": str(error)})  # noqa: TRY400  # it says all
         finished = _finished(prepared, run_id, worked, time.monotonic() - began_s)
         log.info("run.ended", extra=finished.summary.as_dict())
-    folder.write("report.json", _json(_report(finished, began)))
+    try:
+        folder.write("report.json", _json(_report(finished, began)))
+    except StoreError as error:
+        finished.lines.append(f"candlefleet: {error}")
     return finished
 
 
@@ -167,7 +177,8 @@ def _work(
             dispatch = Dispatch(prepared.plan.chunks, dict.fromkeys(crew.fetchers, hands))
             main = prepared.terms[Family.HISTORICAL]
             lanes = fleet.fetchers * fleet.threads
-            assignment = Assignment(run_id, prepared.store.uri, main, lanes, show)
+            again = _again(prepared)
+            assignment = Assignment(run_id, prepared.store.uri, main, lanes, show, again)
             run = Run(crew, dispatch, assignment, interrupt)
             worked.totals = run.totals
             try:
@@ -177,6 +188,13 @@ def _work(
                 worked.requests = dispatch.requests
                 worked.halted = dispatch.halted
                 worked.interrupted = bool(interrupt)
+
+
+def _again(prepared: Prepared) -> Callable[[str], Iterable[Chunk]]:
+    """What else to fetch of an instrument whose history the provider has rewritten."""
+    if prepared.config.on_revision == "warn":
+        return lambda _: ()
+    return Revisions(prepared.wants.wants, prepared.plan.chunks, datetime.now(UTC)).again
 
 
 def _crew_settings(prepared: Prepared, run_id: str) -> CrewSettings:
@@ -201,6 +219,7 @@ def _crew_settings(prepared: Prepared, run_id: str) -> CrewSettings:
             token=prepared.provider.token,
             terms=prepared.terms,
             run_id=run_id,
+            forming=config.today == "forming",
             retry=RetryRules(
                 attempts=config.retry.attempts, base_s=config.retry.base_s, cap_s=config.retry.cap_s
             ),

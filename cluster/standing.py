@@ -22,11 +22,17 @@ class Totals:
     rows: int = 0
     quarantined: int = 0
     failures: list[Receipt] = field(default_factory=list)  # the first few
+    revised: int = 0  # candles that had been final and were changed
+    #: Symbols whose history the provider has rewritten: new price to old, None if only bars came or went.
+    rewritten: dict[str, float | None] = field(default_factory=dict)
 
     def add(self, receipt: Receipt) -> None:
         self.statuses[receipt.status] += 1
         self.rows += receipt.rows
         self.quarantined += receipt.quarantined
+        self.revised += receipt.revised
+        if receipt.outdates is not None:
+            self.rewritten.setdefault(receipt.chunk.symbol, receipt.ratio)
         if receipt.cause is not None:
             self.causes[receipt.cause] += 1
         if receipt.status is Status.FAILED and len(self.failures) < NAMED_FAILURES:

@@ -22,13 +22,14 @@ from actors.fetcher.outcome import (
     Undelivered,
     Unsent,
 )
-from actors.fetcher.receipt import failed, fetched, poisoned
+from actors.fetcher.receipt import failed, fetched, of_the_day, poisoned
 from actors.fetcher.verdict import Freeze, Halt, Keep, Retry, RetryRules, Split, judge
 from actors.limiter.clock import read
 from actors.limiter.terms import Permit, Terms, is_stale
 from actors.market.candles import Delivery
 from actors.market.chunk import Cause, Chunk
 from actors.market.memory import MemorySample, sample
+from actors.market.sessions import ist_date
 from actors.monitor.progress import Tally
 from actors.upstox.client import UpstoxClient
 from actors.upstox.limits import Family
@@ -50,6 +51,7 @@ class FetcherSettings:
     terms: Mapping[Family, Terms]  # of the permits its requests need
     run_id: str
     retry: RetryRules
+    forming: bool = False  # whether bars of the running day that are not over are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,8 @@ class Fetcher:
     @ray.method(concurrency_group="fetch")
     def fetch(self, chunk: Chunk, attempt: int) -> Outcome:
         """Make one attempt (counted from 1) at `chunk`: at most one request is sent."""
-        terms = self._settings.terms[Family.HISTORICAL]
+        family = _family(chunk)
+        terms = self._settings.terms[family]
         asked = self._limiter.acquire.remote(terms, self._settings.run_id, self._name)
         try:
             permit: Permit | None = ray.get(asked, timeout=PERMIT_WITHIN_S)
@@ -91,10 +94,12 @@ class Fetcher:
             return Unsent(f"no permit in {PERMIT_WITHIN_S:g} s")
         if permit is None:
             return Unsent("the run is stopping")
-        if is_stale(permit, read()):
+        if is_stale(permit, read()) or _family(chunk) is not family:
             self._limiter.end.remote(terms, permit.number)
-            return Unsent("the permit is stale: this computer slept, or was stopped")
-        reply = self._request(chunk, terms, permit)
+            return Unsent(
+                "the permit is stale: this computer slept or was stopped, or the day is over"
+            )
+        reply = self._request(chunk, family, permit)
         rows = reply.bars.num_rows if isinstance(reply, Answer) else 0
         trouble = reply.cause if isinstance(reply, Refused) else None
         self._tallies.append(Tally(self._name, rows, reply.body_bytes, trouble))
@@ -113,14 +118,13 @@ class Fetcher:
             self._monitor.count.remote(tallies)
         return sample()
 
-    def _request(self, chunk: Chunk, terms: Terms, permit: Permit) -> Answer | Refused:
+    def _request(self, chunk: Chunk, family: Family, permit: Permit) -> Answer | Refused:
         """Send it, and tell the limiter when it is over; later than it is, is only safer."""
+        terms = self._settings.terms[family]
         # What was sent before a deadline, or before something broke here, may still be on its way.
         over = partial(self._limiter.give_up.remote, terms, permit.number)
         try:
-            reply = self._client.historical(
-                chunk.instrument_key, chunk.timeframe, chunk.first, chunk.last
-            )
+            reply = self._ask(chunk, family)
             if isinstance(reply, Refused) and reply.cause is Cause.RATE_LIMITED:
                 refuse = self._limiter.refuse.remote
                 over = partial(refuse, terms, permit.number, reply.retry_after_s)
@@ -129,6 +133,15 @@ class Fetcher:
             return reply
         finally:
             over()
+
+    def _ask(self, chunk: Chunk, family: Family) -> Answer | Refused:
+        key, timeframe = chunk.instrument_key, chunk.timeframe
+        if family is Family.HISTORICAL:
+            return self._client.historical(key, timeframe, chunk.first, chunk.last)
+        reply = self._client.intraday(key, timeframe)
+        if isinstance(reply, Refused):
+            return reply
+        return of_the_day(chunk, reply, datetime.now(UTC), forming=self._settings.forming)
 
     def _act(self, chunk: Chunk, attempt: int, reply: Answer | Refused) -> Outcome:
         now = datetime.now(UTC)
@@ -162,3 +175,9 @@ class Fetcher:
                 reason = f"the writer is away: {type(error).__name__}"
                 time.sleep(RETRY_DELIVERY_S)
         return Undelivered(reason)
+
+
+def _family(chunk: Chunk) -> Family:
+    """Whom to ask: a day that is running is not in the provider's history yet."""
+    is_over = chunk.last < ist_date(datetime.now(UTC))
+    return Family.HISTORICAL if is_over else Family.INTRADAY

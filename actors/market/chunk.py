@@ -90,3 +90,8 @@ class Receipt:
     error: str | None = None  # in words; never carries the token
     body_bytes: int = 0  # of the last answer, as received
     seconds: float = 0.0  # the last request's, from sending to the last byte
+    revised: int = 0  # bars that stood as final and were no longer what the provider has
+    ratio: float | None = None  # of the revised: new close to old, the median
+    outdates: datetime | None = (
+        None  # what was fetched of the instrument up to then may be out of date
+    )

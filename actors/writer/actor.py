@@ -4,6 +4,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
 
@@ -11,6 +12,7 @@ from actors.market.candles import Delivery
 from actors.market.chunk import Receipt
 from actors.market.memory import MemorySample, sample
 from actors.writer.buffer import Buffer, BufferRules
+from actors.writer.spool import Spool
 from actors.writer.store import StoreWriter
 
 KEEP_WAIT_S = 30.0  # a fetcher is told "no room" after this, and tries again
@@ -28,16 +30,19 @@ class Writer:
     """Gathers deliveries and commits them in batches; the only one who writes to the store.
 
     `keep` and `commit` run in threads of their own: fetchers deliver while a batch is being
-    committed. A restarted writer has lost what it had gathered, and a new incarnation tells so.
+    committed. What it has gathered is also in its spool: a new incarnation, or the next run, commits
+    what a dead one had kept. Where its machine is lost too, a new incarnation tells by what is missing.
     """
 
-    def __init__(self, store_uri: str, run_id: str, rules: BufferRules) -> None:
+    def __init__(self, store_uri: str, run_id: str, rules: BufferRules, spool_place: Path) -> None:
         self._incarnation = uuid.uuid4().hex
         self._store_uri = store_uri
         self._store: StoreWriter | None = None
         self._run_id = run_id
         self._buffer = Buffer(rules)
         self._committed: set[str] = set()  # chunks of this run
+        self._spool_place = spool_place
+        self._spool: Spool | None = None
         self._changed = threading.Condition()
         self._hurried = False
 
@@ -45,13 +50,18 @@ class Writer:
     def keep(self, delivery: Delivery) -> str | None:
         """Take a delivery into the next batch, and say who has it. None: no room in `KEEP_WAIT_S`.
 
-        A chunk whose receipt has been committed is not taken again: its delivery had been kept, but
-        the answer got lost.
+        It is in the spool from the beginning. A chunk whose receipt has been committed is not taken
+        again: its delivery had been kept, but the answer got lost. Raises StoreError if the spool
+        cannot take it.
         """
+        spool = self._spooling()
+        spool.put(delivery)
         with self._changed:
             if not self._changed.wait_for(lambda: self._buffer.has_room(delivery), KEEP_WAIT_S):
                 return None
-            if delivery.receipt.chunk.id not in self._committed:
+            if delivery.receipt.chunk.id in self._committed:
+                spool.drop([delivery])
+            else:
                 self._buffer.add(delivery, time.monotonic())
                 self._changed.notify_all()
             return self._incarnation
@@ -73,6 +83,7 @@ class Writer:
             return Committed(self._incarnation)
         receipts = self._opened().commit(batch).receipts
         self._note(receipts)
+        self._spooling().drop(batch)
         return Committed(self._incarnation, receipts)
 
     @ray.method(concurrency_group="health")
@@ -84,7 +95,8 @@ class Writer:
 
     @ray.method(concurrency_group="commit")
     def tidy(self) -> None:
-        """Merge small files where there are many."""
+        """Merge small files where there are many. Nothing is kept any more after that."""
+        self._spooling().close()
         self._opened().compact()
 
     @ray.method(concurrency_group="health")
@@ -94,8 +106,16 @@ class Writer:
     def _opened(self) -> StoreWriter:
         # Not in the constructor: Ray would answer a refusing store with restart after restart.
         # Only the one thread of the group "commit" comes here.
-        self._store = self._store or StoreWriter(self._store_uri)
+        if self._store is None:
+            store = StoreWriter(self._store_uri)
+            store.recover(self._spool_place)
+            self._store = store
         return self._store
+
+    def _spooling(self) -> Spool:
+        with self._changed:
+            self._spool = self._spool or Spool(self._spool_place)
+            return self._spool
 
     def _note(self, receipts: tuple[Receipt, ...] | list[Receipt]) -> None:
         with self._changed:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from actors.market.candles import CANDLES
 from actors.market.chunk import Status
+from actors.market.sessions import settled_at
 from actors.writer.occupied import Occupied, extent, series
 from actors.writer.predicate import Days
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from actors.market.candles import Delivery
+    from actors.market.chunk import Receipt
 
 
 def has_rows(delivery: Delivery) -> bool:
@@ -45,17 +47,40 @@ def layers(deliveries: Sequence[Delivery], occupied: Occupied) -> list[list[Deli
     return found
 
 
+def unanswered(late: Sequence[Delivery], receipts: Sequence[Receipt]) -> list[Delivery]:
+    """The deliveries, come late, that no receipt tells of and no newer answer has overtaken."""
+    told = {(receipt.chunk.id, receipt.run_id) for receipt in receipts}
+    answers: dict[tuple[str, str], list[Receipt]] = defaultdict(list)
+    for receipt in receipts:
+        if receipt.status is not Status.FAILED:
+            answers[series(receipt.chunk)].append(receipt)
+    return [
+        delivery
+        for delivery in late
+        if (delivery.receipt.chunk.id, delivery.receipt.run_id) not in told
+        and not any(
+            _overtakes(newer, delivery.receipt) for newer in answers[series(delivery.receipt.chunk)]
+        )
+    ]
+
+
+def _overtakes(newer: Receipt, older: Receipt) -> bool:
+    (first, last), (since, until) = extent(newer.chunk), extent(older.chunk)
+    return newer.fetched_at > older.fetched_at and first <= until and since <= last
+
+
 def replaced_days(delivery: Delivery) -> Days:
-    """The days whose rows this delivery's rows take the place of."""
+    """The days whose rows this delivery's rows take the place of.
+
+    An answer says nothing of its last day if it came without, before that had settled: what the day's
+    own endpoint had served then stays.
+    """
     assert delivery.candles is not None
-    chunk = delivery.receipt.chunk
+    receipt, chunk = delivery.receipt, delivery.receipt.chunk
     dates = pc.min_max(delivery.candles["date"]).as_py()
-    return Days(
-        chunk.instrument_key,
-        chunk.timeframe,
-        min(chunk.first, dates["min"]),
-        max(chunk.last, dates["max"]),
-    )
+    is_settled = settled_at(chunk.timeframe, chunk.last) <= receipt.fetched_at
+    last = max(chunk.last, dates["max"]) if is_settled else dates["max"]
+    return Days(chunk.instrument_key, chunk.timeframe, min(chunk.first, dates["min"]), last)
 
 
 def check(delivery: Delivery) -> None:

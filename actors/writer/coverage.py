@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from actors.market.chunk import Status
+from actors.market.chunk import Receipt, Status
+from actors.writer.occupied import extent, series
 
 #: (instrument_key, timeframe label) -> spans answered for good, each with the newest answer's time.
 Held = dict[tuple[str, str], list[tuple[date, date, datetime]]]
@@ -17,15 +19,57 @@ _ANSWERED = pa.array([Status.STORED, Status.EMPTY], pa.string())
 _SPAN = ["instrument_key", "timeframe", "first", "last"]
 
 
-def held(receipts: pa.Table) -> Held:
-    """The spans that were answered, empty ones included, in order of their days."""
+def held(receipts: pa.Table, *, stale_too: bool = False) -> Held:
+    """The spans that were answered, empty ones included, in order of their days.
+
+    Candles that the provider has rewritten since are not held, unless `stale_too`.
+    """
     answered = receipts.filter(pc.is_in(receipts["status"], _ANSWERED))
-    newest = answered.group_by(_SPAN).aggregate([("fetched_at", "max")])
-    columns = [newest[name].to_pylist() for name in (*_SPAN, "fetched_at_max")]
-    spans: Held = defaultdict(list)
-    for key, timeframe, first, last, fetched_at in zip(*columns, strict=True):
-        spans[key, timeframe].append((first, last, fetched_at))
-    return {series: sorted(found) for series, found in spans.items()}
+    newest = answered.group_by([*_SPAN, "status"]).aggregate([("fetched_at", "max")])
+    columns = [newest[name].to_pylist() for name in (*_SPAN, "status", "fetched_at_max")]
+    since = {} if stale_too else rewritten(receipts)
+    spans: dict[tuple[str, str], dict[tuple[date, date], datetime]] = defaultdict(dict)
+    for key, timeframe, first, last, status, fetched_at in zip(*columns, strict=True):
+        if status == Status.STORED and key in since and fetched_at < since[key]:
+            continue
+        found = spans[key, timeframe]
+        found[first, last] = max(fetched_at, found.get((first, last), fetched_at))
+    return {
+        series: [(*span, at) for span, at in sorted(found.items())]
+        for series, found in spans.items()
+    }
+
+
+def rewritten(receipts: pa.Table) -> dict[str, datetime]:
+    """When the provider was last seen to have rewritten an instrument's history, all timeframes of it.
+
+    Of what was fetched before, nothing can be relied on. A receipt that says so contradicts answers
+    given up to `outdates`, so it happened between that and its own time. Several that leave room for a
+    common moment speak of one rewriting, which counts from the first of them.
+    """
+    told = receipts.filter(pc.is_valid(receipts["outdates"])).sort_by("fetched_at")
+    columns = [told[name].to_pylist() for name in ("instrument_key", "outdates", "fetched_at")]
+    seen: dict[str, datetime] = {}
+    for key, outdates, fetched_at in zip(*columns, strict=True):
+        if key not in seen or outdates >= seen[key]:
+            seen[key] = fetched_at
+    return seen
+
+
+def outdated(receipts: Iterable[Receipt], revision: Receipt, first: date, last: date) -> datetime:
+    """When the newest answer was given that `revision` contradicts on the days `first` to `last`."""
+    return max(
+        (
+            receipt.fetched_at
+            for receipt in receipts
+            if receipt.status is Status.STORED
+            and series(receipt.chunk) == series(revision.chunk)
+            and receipt.fetched_at < revision.fetched_at
+            and extent(receipt.chunk)[0] <= last
+            and first <= extent(receipt.chunk)[1]
+        ),
+        default=datetime.fromtimestamp(0, UTC),
+    )
 
 
 def latest(receipts: pa.Table) -> pa.Table:
@@ -41,7 +85,7 @@ def dead_letters(receipts: pa.Table) -> pa.Table:
     """The newest receipts that say failed, less those whose days were answered since."""
     newest = latest(receipts)
     failed = newest.filter(pc.equal(newest["status"], Status.FAILED))
-    spans = held(receipts)
+    spans = held(receipts, stale_too=True)
     columns = [failed[name].to_pylist() for name in (*_SPAN, "fetched_at")]
     unanswered = [
         not _covered(

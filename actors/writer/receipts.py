@@ -40,10 +40,18 @@ RECEIPTS = pa.schema(
         _field("seconds", pa.float64(), "the last request's, from sending to the last byte"),
         _field("run_id", pa.string(), "run that asked"),
         _field("fetched_at", TS, "when the last answer was complete"),
+        _field("revised", pa.int64(), "final candles that the answer has changed", nullable=True),
+        _field("ratio", pa.float64(), "of the changed: new close to old, median", nullable=True),
+        _field(
+            "outdates",
+            TS,
+            "the provider has rewritten what it served of the instrument up to then",
+            nullable=True,
+        ),
         _field(
             "candles_version",
             pa.int64(),
-            "version of the candles table that brought the rows",
+            "version of the candles table that holds the rows",
             nullable=True,
         ),
     ]
@@ -51,11 +59,12 @@ RECEIPTS = pa.schema(
 
 _SAME = (
     *("rows", "quarantined", "final", "attempts", "http_status", "error_code", "error"),
-    *("body_bytes", "seconds", "run_id", "fetched_at"),
+    *("body_bytes", "seconds", "run_id", "fetched_at", "ratio", "outdates"),
 )
 
 #: What a commit carries is the row without the version, which the commit itself decides.
 _CARRIED = [name for name in RECEIPTS.names if name != "candles_version"]
+_TEMPORAL = [name for name in _CARRIED if pa.types.is_temporal(RECEIPTS.field(name).type)]
 
 
 def receipts_table(receipts: Sequence[Receipt], candles_version: int | None = None) -> pa.Table:
@@ -66,19 +75,21 @@ def receipts_table(receipts: Sequence[Receipt], candles_version: int | None = No
 
 def carried(receipts: Sequence[Receipt]) -> dict[str, list[Any]]:
     """The same, column by column, in what JSON knows."""
-    columns: dict[str, list[Any]] = receipts_table(receipts).select(_CARRIED).to_pydict()
-    for name, kind in ((name, RECEIPTS.field(name).type) for name in _CARRIED):
-        if pa.types.is_temporal(kind):
-            columns[name] = [moment.isoformat() for moment in columns[name]]
+    rows = [_row(receipt) for receipt in receipts]
+    columns = {name: [row[name] for row in rows] for name in _CARRIED}
+    for name in _TEMPORAL:
+        columns[name] = [moment and moment.isoformat() for moment in columns[name]]
     return columns
 
 
 def from_carried(columns: dict[str, list[Any]], candles_version: int) -> pa.Table:
     """RECEIPTS again from what the commit `candles_version` carried."""
-    read = dict(columns)
+    unknown = [None] * len(columns["chunk_id"])  # to whoever wrote before there were such columns
+    read = {name: columns.get(name, unknown) for name in _CARRIED}
     for name in ("first", "last"):
         read[name] = [date.fromisoformat(text) for text in columns[name]]
-    read["fetched_at"] = [datetime.fromisoformat(text) for text in columns["fetched_at"]]
+    for name in ("fetched_at", "outdates"):
+        read[name] = [text and datetime.fromisoformat(text) for text in read[name]]
     return _table(read, candles_version)
 
 
@@ -95,6 +106,7 @@ def as_receipts(table: pa.Table) -> list[Receipt]:
             ),
             status=Status(row["status"]),
             cause=None if row["cause"] is None else Cause(row["cause"]),
+            revised=row["revised"] or 0,
             **{name: row[name] for name in _SAME},
         )
         for row in table.to_pylist()
@@ -112,6 +124,7 @@ def _row(receipt: Receipt) -> dict[str, Any]:
         "last": chunk.last,
         "status": str(receipt.status),
         "cause": None if receipt.cause is None else str(receipt.cause),
+        "revised": receipt.revised,
         **{name: getattr(receipt, name) for name in _SAME},
     }
 

@@ -6,26 +6,30 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from actors.market.chunk import Cause, Chunk, Receipt, Status
 from actors.market.errors import StoreError, WriterFenced
 from actors.market.timeframe import Timeframe
-from actors.writer import tables
-from actors.writer.batch import check, has_rows, layers, replaced_days
+from actors.writer import spool, tables
+from actors.writer.batch import check, has_rows, layers, replaced_days, unanswered
+from actors.writer.coverage import outdated
+from actors.writer.difference import STANDING, Difference, Standing, compare, rows_of
 from actors.writer.folder import Folder, absolute
 from actors.writer.occupied import Occupied
-from actors.writer.predicate import Days, quoted, within
+from actors.writer.predicate import Days, quoted, selecting, within
 from actors.writer.receipts import RECEIPTS, as_receipts, receipts_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from deltalake import DeltaTable
 
     from actors.market.candles import Delivery
 
-ROOMS = ("candles", "chunks", "quarantine", "runs")  # what lies in the folder of a store
+ROOMS = ("candles", "chunks", "quarantine", "runs", spool.ROOM)  # what lies in a store's folder
 
 _AT_ONCE = 512  # deliveries in one commit, so that a condition that names each stays bounded
 _OPENINGS = 3
@@ -68,13 +72,15 @@ class StoreWriter:
     def commit(self, deliveries: Sequence[Delivery]) -> Commit:
         """Make rows and receipts of the batch lasting. Where deliveries overlap, the last one wins.
 
-        Rows replace what stood on their chunk's days. An answer without rows never removes any: if
-        some stand on its days, they are kept and the receipt says failed, cause `vanished`.
+        Rows replace what stood on their chunk's days. What is as it stands stays where it is, and the
+        receipt says how much of the rest had been final (`revised`). An answer without rows never
+        removes any: if some stand on its days, they are kept and the receipt says failed, cause
+        `vanished`.
         """
         for delivery in deliveries:
             check(delivery)
-        rows = 0
         receipts: dict[int, Receipt] = {}  # by the delivery's identity
+        kept: list[Receipt] = []  # of rows that stand already
         with self._spent_if_it_fails():
             self._still_ours()
             self._put_aside(deliveries)
@@ -83,10 +89,12 @@ class StoreWriter:
                     receipts[id(delivery)] = self._standing(delivery)
                 full = [delivery for delivery in layer if has_rows(delivery)]
                 for start in range(0, len(full), _AT_ONCE):
-                    rows += self._put(full[start : start + _AT_ONCE], replacing=depth > 0)
-            bare = [receipts[id(d)] for d in deliveries if not has_rows(d)]
-            self._finish(bare)
+                    some = full[start : start + _AT_ONCE]
+                    told = self._replace(some, kept) if depth else self._append(some)
+                    receipts |= zip(map(id, some), told, strict=True)
+            self._finish([receipts[id(d)] for d in deliveries if not has_rows(d)], kept)
         in_order = tuple(receipts[id(delivery)] for delivery in deliveries)
+        rows = sum(d.candles.num_rows for d in deliveries if d.candles is not None)
         return Commit(in_order, self.candles_version, rows)
 
     def receipts_of(self, run_id: str) -> list[Receipt]:
@@ -94,6 +102,18 @@ class StoreWriter:
         with self._spent_if_it_fails():
             mine = tables.scan(self._chunks, RECEIPTS, f"run_id = {quoted(run_id)}")
             return as_receipts(mine.read_all())
+
+    def recover(self, place: Path) -> int:
+        """Commit what writers that are no more had kept at `place`, and the store does not hold.
+
+        An answer is passed over if its receipt is in the store already, or if something newer has
+        answered some of its days since. Returns how many were committed.
+        """
+        with spool.abandoned(place) as left:
+            late = unanswered(left, self._receipts_beside(left)) if left else []
+            if late:
+                self.commit(late)
+        return len(late)
 
     def compact(self) -> int:
         """Merge small files where there are many. The candles version afterwards."""
@@ -109,8 +129,8 @@ class StoreWriter:
         for attempt in range(1, _OPENINGS + 1):
             try:
                 self._candles = self._table("candles")
-                self._chunks = self._table("chunks")
-                self._finish([])
+                self._chunks = tables.with_columns(self._table("chunks"), RECEIPTS)
+                self._finish()
             except WriterFenced:
                 if attempt == _OPENINGS:
                     raise
@@ -139,6 +159,13 @@ class StoreWriter:
             occupied.add(Chunk(key, "", Timeframe.parse(label), first, last))
         return occupied
 
+    def _receipts_beside(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
+        """Every receipt of the instruments of these deliveries."""
+        keys = {delivery.receipt.chunk.instrument_key for delivery in deliveries}
+        with self._spent_if_it_fails():
+            found = tables.scan(self._chunks, RECEIPTS, selecting(instrument_keys=keys))
+            return as_receipts(found.read_all())
+
     def _put_aside(self, deliveries: Sequence[Delivery]) -> None:
         """Write quarantined rows, one file for each chunk of each run: a repeat takes its place."""
         folder = Folder(f"{self.uri}/quarantine")
@@ -162,6 +189,8 @@ class StoreWriter:
         ):
             return receipt
         days = within([Days(chunk.instrument_key, chunk.timeframe, chunk.first, chunk.last)])
+        if not receipt.final:
+            days = f"({days}) AND final"  # of an unsettled day, the rest is not in history yet
         schema = pa.schema([RECEIPTS.field("instrument_key")])
         kept = sum(batch.num_rows for batch in tables.scan(self._candles, schema, days))
         if kept == 0:
@@ -169,27 +198,67 @@ class StoreWriter:
         error = f"nothing came for days of which {kept} candles stand in the store; they were kept"
         return replace(receipt, status=Status.FAILED, cause=Cause.VANISHED, error=error)
 
-    def _put(self, deliveries: list[Delivery], *, replacing: bool) -> int:
-        """Commit these rows at once; their receipts stay unfinished. Returns the number of rows."""
+    def _append(self, deliveries: list[Delivery]) -> list[Receipt]:
+        self._put(deliveries, None)
+        return [delivery.receipt for delivery in deliveries]
+
+    def _replace(self, deliveries: list[Delivery], kept: list[Receipt]) -> list[Receipt]:
+        """Write what differs from what stands. Receipts of which nothing does are put to `kept`."""
+        days = [replaced_days(delivery) for delivery in deliveries]
+        standing = Standing(tables.scan(self._candles, STANDING, within(days)).read_all())
+        told: list[Receipt] = []
+        news: list[Delivery] = []
+        changed: list[Days] = []
+        appends = True
+        for delivery, asked in zip(deliveries, days, strict=True):
+            assert delivery.candles is not None
+            found = compare(standing.of(asked), rows_of(delivery.candles))
+            receipt = self._noting(delivery.receipt, found)
+            told.append(receipt)
+            if found.first is None:
+                kept.append(receipt)
+                self._occupied.add(receipt.chunk)
+                continue
+            rows = delivery.candles.filter(pc.field("date") >= found.first)
+            news.append(replace(delivery, receipt=receipt, candles=rows))
+            changed.append(asked._replace(first=found.first))
+            appends = appends and found.appends
+        if news:
+            self._put(news, None if appends else within(changed))
+        return told
+
+    def _put(self, deliveries: list[Delivery], condition: str | None) -> None:
+        """Commit these rows at once; their receipts stay unfinished."""
         self._still_ours()
         # Each delivery ascends by itself and they share no day, so their order is the rows' order.
         ordered = sorted(
             deliveries, key=lambda d: (d.receipt.chunk.instrument_key, d.receipt.chunk.first)
         )
         rows = pa.concat_tables([delivery.candles for delivery in ordered])
-        condition = within(map(replaced_days, deliveries)) if replacing else None
         tables.put_candles(self._candles, rows, [d.receipt for d in deliveries], condition)
         self._number += 1
         for delivery in deliveries:
             self._occupied.add(delivery.receipt.chunk)
-        return int(rows.num_rows)
 
-    def _finish(self, receipts: Sequence[Receipt]) -> None:
-        """Commit the receipts of every unfinished commit of candles, and these."""
+    def _noting(self, receipt: Receipt, found: Difference) -> Receipt:
+        """The receipt, with what its answer says of earlier ones."""
+        if found.revised_days is None:
+            return receipt
+        outdates = None
+        if found.reaches_back:
+            keys = [receipt.chunk.instrument_key]
+            told = tables.scan(self._chunks, RECEIPTS, selecting(instrument_keys=keys))
+            outdates = outdated(as_receipts(told.read_all()), receipt, *found.revised_days)
+        return replace(receipt, revised=found.revised, ratio=found.ratio, outdates=outdates)
+
+    def _finish(self, bare: Sequence[Receipt] = (), kept: Sequence[Receipt] = ()) -> None:
+        """Commit the receipts of every unfinished commit of candles, and these.
+
+        `bare` are those without rows, `kept` those whose rows stand already.
+        """
         pending = tables.unfinished(self._candles, self._chunks, self.uri)
-        rows = pa.concat_tables(
-            [*(commit.receipts for commit in pending), receipts_table(receipts)]
-        )
+        late = [receipts_table(bare), receipts_table(kept, self.candles_version)]
+        rows = pa.concat_tables([*(commit.receipts for commit in pending), *late])
         if rows.num_rows:
             tables.put_receipts(self._chunks, rows, tables.number(self._candles))
             if self._chunks.version() % _MERGE_RECEIPTS_EVERY == 0:

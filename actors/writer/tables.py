@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties, write_deltalake
+from deltalake import (
+    CommitProperties,
+    DeltaTable,
+    Schema,
+    Transaction,
+    WriterProperties,
+    write_deltalake,
+)
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from actors.market.candles import CANDLES
@@ -86,6 +93,15 @@ def create_candles(place: str, options: dict[str, str] | None) -> DeltaTable:
     return DeltaTable.create(
         place, CANDLES, partition_by=partitions, configuration=_CANDLES, storage_options=options
     )
+
+
+def with_columns(table: DeltaTable, schema: pa.Schema) -> DeltaTable:
+    """The table, with the columns that one of an earlier version does not have."""
+    there = {field.name for field in table.schema().fields}
+    missing = pa.schema([field for field in schema if field.name not in there])
+    if len(missing):
+        table.alter.add_columns(Schema.from_arrow(missing).fields)
+    return table
 
 
 def create_chunks(place: str, options: dict[str, str] | None) -> DeltaTable:
@@ -166,11 +182,28 @@ def compact(table: DeltaTable) -> None:
 def scan(table: DeltaTable, schema: pa.Schema, predicate: str) -> pa.RecordBatchReader:
     """The columns of `schema` of the rows that `predicate` selects, in no order, as they are read.
 
+    A column that the table does not have yet is null.
+
     Not by way of `to_pyarrow_dataset()`: its file system leaves threads behind that abort the
     process at its end (exit code 134; deltalake 1.6.6 with pyarrow 26).
     """
-    found = pa.RecordBatchReader.from_stream(table.scan(columns=schema.names, predicate=predicate))
-    return found.cast(schema)
+    there = {field.name for field in table.schema().fields}
+    columns = [name for name in schema.names if name in there]
+    found = pa.RecordBatchReader.from_stream(table.scan(columns=columns, predicate=predicate))
+    if len(columns) == len(schema):
+        return found.cast(schema)
+    filled = (_filled(batch, schema) for batch in found)
+    return pa.RecordBatchReader.from_batches(schema, filled)
+
+
+def _filled(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    columns = [
+        batch[field.name].cast(field.type)
+        if field.name in batch.schema.names
+        else pa.nulls(batch.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 _MANY = 8  # files; below that merging costs more than reading them

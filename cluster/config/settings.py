@@ -127,6 +127,10 @@ class Settings(Section):
 
     #: A local path is relative to the current folder, as on any command line; or s3://bucket/prefix.
     store: Annotated[str, AfterValidator(_without_credentials)] = "data"
+    #: The bars of the running day too, as far as they are over; `forming`: and the ones that are not.
+    today: bool | Literal["forming"] = False
+    #: What to do where the provider has rewritten history, as for a split: fetch it again, or only say so.
+    on_revision: Literal["refetch", "warn"] = "refetch"
     provider: ProviderSettings = ProviderSettings()
     fleet: FleetSettings = FleetSettings()
     budget: BudgetSettings = BudgetSettings()

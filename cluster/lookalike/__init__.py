@@ -7,6 +7,6 @@ launch        start it: `run_lookalike(settings)` beside oneself, `serve(setting
 server        ASGI: routes, latency, faults as they reach the wire
 exchange      raw path in, answer out; questions, answers, wire: its parts
 market        the candles, ground truth for tests; its parts: character, trading_days, days,
-              minutes, bars, randomness
+              minutes, bars, split, randomness
 judge         counts arrivals; faults decides which answers are spoiled
 """

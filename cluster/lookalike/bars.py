@@ -39,6 +39,23 @@ class Bars:
             self.oi[which],
         )
 
+    def split(self, ratio: float, tick: int) -> Bars:
+        """As they are served once each share has become `ratio` shares; prices in whole ticks."""
+
+        def price(paise: Ints) -> Ints:
+            return np.maximum(np.rint(paise / (ratio * tick)), 1).astype(np.int64) * tick
+
+        return Bars(
+            self.day,
+            self.minute,
+            price(self.open),
+            price(self.high),
+            price(self.low),
+            price(self.close),
+            np.rint(self.volume * ratio).astype(np.int64),
+            np.rint(self.oi * ratio).astype(np.int64),
+        )
+
     def merged(self, day: Ints, minute: Ints) -> Bars:
         """Bars of the same new label, which stand side by side, made one."""
         if not len(self):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime
 from time import monotonic
 from typing import Any
 
@@ -19,6 +19,7 @@ from cluster.lookalike.faults import FaultPlan
 from cluster.lookalike.instruments import file_of
 from cluster.lookalike.judge import Judge
 from cluster.lookalike.settings import IST, Settings
+from cluster.lookalike.split import Split
 
 
 class Conditions:
@@ -31,6 +32,7 @@ class Conditions:
         self.faults = FaultPlan(
             settings.faults, settings.fault_seed, settings.faults_per_path, settings.faults_matching
         )
+        self.splits = dict(settings.splits)
         self.latency_s = settings.latency_s
         self.jitter_s = settings.jitter_s
         self.judge = self.fresh_judge()
@@ -119,7 +121,18 @@ def _change_latency(conditions: Conditions, wanted: dict[str, Any]) -> None:
     conditions.jitter_s = float(wanted.get("jitter_s", 0))
 
 
+def _change_splits(conditions: Conditions, wanted: dict[str, Any]) -> None:
+    """Add `{"instrument_key": ..., "ratio": 2, "ex_date": ...}`; without a date it is in force at once."""
+    ratio = float(wanted["ratio"])
+    if not ratio > 0:
+        raise ValueError(f"a split makes more than 0 of a share, not {ratio}")
+    today = conditions.clock.now(monotonic()).date()
+    ex_date = date.fromisoformat(wanted["ex_date"]) if wanted.get("ex_date") else today
+    conditions.splits[wanted["instrument_key"]] = Split(ratio, ex_date)
+
+
 _CHANGES = {
+    "/judge/splits": _change_splits,
     "/judge/faults": _change_faults,
     "/judge/clock": _change_clock,
     "/judge/latency": _change_latency,

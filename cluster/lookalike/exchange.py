@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, TypeAlias
 
 from cluster.lookalike.answers import JSON, Answer, refusal
 from cluster.lookalike.clock import day_and_second
 from cluster.lookalike.market import Market
 from cluster.lookalike.question import Question, read
 from cluster.lookalike.settings import IST
+from cluster.lookalike.split import Split
 from cluster.lookalike.trading_days import SPECIAL_SESSIONS, Session, holidays_of
 from cluster.lookalike.wire import EMPTY_BODY, body_of
 
@@ -38,13 +39,14 @@ class Exchange:
         return Answer(200, self._historical(question, question.days, today), candles=True)
 
     def _historical(self, asked: Question, days: tuple[date, date], today: date) -> bytes:
-        body = self._bodies.get((asked, today))
+        key = (asked, today, self._market.split_of(asked.instrument_key))
+        body = self._bodies.get(key)
         if body is None:
             bars = self._market.bars(
                 asked.instrument_key, asked.unit, asked.interval, *days, before=today
             )
             body = body_of(bars)
-            self._bodies.put((asked, today), body)
+            self._bodies.put(key, body)
         return body
 
     def _intraday(self, asked: Question, today: date, second: int) -> bytes:
@@ -60,21 +62,24 @@ class Exchange:
         )
 
 
+_Key: TypeAlias = tuple[Question, date, Split | None]
+
+
 class _Bodies:
     """Bodies answered before, the longest unused dropped first."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._held_bytes = 0
-        self._held: OrderedDict[tuple[Question, date], bytes] = OrderedDict()
+        self._held: OrderedDict[_Key, bytes] = OrderedDict()
 
-    def get(self, key: tuple[Question, date]) -> bytes | None:
+    def get(self, key: _Key) -> bytes | None:
         body = self._held.get(key)
         if body is not None:
             self._held.move_to_end(key)
         return body
 
-    def put(self, key: tuple[Question, date], body: bytes) -> None:
+    def put(self, key: _Key, body: bytes) -> None:
         self._held[key] = body
         self._held_bytes += len(body)
         while self._held_bytes > self._most_bytes:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
@@ -109,6 +109,13 @@ class Lookalike:
     def set_now(self, now: datetime) -> None:
         """Set the exchange's own clock."""
         self._control("POST", "/judge/clock", {"now": now.isoformat()})
+
+    def split(self, instrument_key: str, ratio: float, ex_date: date | None = None) -> None:
+        """Rewrite its history: prices divided by `ratio`, volumes multiplied. By default, at once."""
+        wanted = {"instrument_key": instrument_key, "ratio": ratio}
+        self._control(
+            "POST", "/judge/splits", wanted | ({"ex_date": str(ex_date)} if ex_date else {})
+        )
 
     def set_latency(self, mean_s: float, jitter_s: float = 0.0) -> None:
         self._control("POST", "/judge/latency", {"mean_s": mean_s, "jitter_s": jitter_s})

@@ -6,7 +6,7 @@ Market(seed=7).candles("NSE_EQ|INE062A01020", "minutes", 5, date(2024, 1, 1), da
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import NamedTuple, TypeAlias
@@ -19,6 +19,7 @@ from cluster.lookalike.character import Character, character_of
 from cluster.lookalike.days import DayTable
 from cluster.lookalike.instruments import known_instruments
 from cluster.lookalike.minutes import minute_bars
+from cluster.lookalike.split import Split
 from cluster.lookalike.trading_days import (
     FIRST_MINUTE_DAY,
     LAST_DAY,
@@ -77,8 +78,10 @@ _LABELS: dict[str, Callable[[Ints], Ints]] = {
 
 
 class Market:
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, splits: Mapping[str, Split] | None = None) -> None:
+        """`splits` are by instrument key, and may be added to while the market is in use."""
         self._seed = seed
+        self._splits = {} if splits is None else splits
         self._listed: OrderedDict[str, _Listed] = OrderedDict()
 
     def candles(
@@ -119,6 +122,18 @@ class Market:
         before: date | None = None,
     ) -> Bars:
         """The same as whole paise."""
+        bars = self._unsplit(instrument_key, unit, interval, first, last, before)
+        return self._split(instrument_key, bars, LAST_DAY if before is None else before)
+
+    def _unsplit(
+        self,
+        instrument_key: str,
+        unit: str,
+        interval: int,
+        first: date,
+        last: date,
+        before: date | None,
+    ) -> Bars:
         final = LAST_DAY if before is None else min(LAST_DAY, before - timedelta(days=1))
         last = min(last, LAST_DAY)
         if unit in _MINUTES_PER_UNIT:
@@ -134,10 +149,21 @@ class Market:
         """
         path = self.path(instrument_key, day, day)
         path = path.rows((path.minute + 1) * 60 + PUBLISHED_AFTER_S <= second)
+        path = self._split(instrument_key, path, day)
         if unit == "days":
             return path.merged(path.day, np.zeros_like(path.day))
         calendar = self._find(instrument_key).calendar
         return by_session(path, calendar, _MINUTES_PER_UNIT[unit] * interval)
+
+    def split_of(self, instrument_key: str) -> Split | None:
+        return self._splits.get(instrument_key)
+
+    def _split(self, instrument_key: str, bars: Bars, today: date) -> Bars:
+        """The bars as they are served on that day."""
+        split = self._splits.get(instrument_key)
+        if split is None or today < split.ex_date:
+            return bars
+        return bars.split(split.ratio, self._find(instrument_key).who.tick_paise)
 
     def last_session(self, instrument_key: str, day: date) -> date | None:
         """The last trading day of the instrument's segment up to `day`, itself included."""

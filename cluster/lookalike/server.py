@@ -54,7 +54,7 @@ class Server:
         self._settings = settings
         self._now = Conditions(settings)
         self._exchange = Exchange(
-            Market(settings.seed),
+            Market(settings.seed, self._now.splits),
             cache_bytes=settings.cache_mb * _MB,
             intraday_last_day=settings.intraday_last_day,
         )

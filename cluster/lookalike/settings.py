@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
+
+from cluster.lookalike.split import Split
 
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
 
@@ -34,6 +36,19 @@ def _read_rates(text: str) -> dict[str, float]:
 
 def _show_rates(rates: Mapping[str, float]) -> str:
     return ",".join(f"{kind}={rate!r}" for kind, rate in rates.items())
+
+
+def _read_splits(text: str) -> dict[str, Split]:
+    splits = {}
+    for part in filter(None, text.split(",")):
+        key, _, terms = part.rpartition("=")
+        ratio, _, ex_date = terms.partition("@")
+        splits[key] = Split(float(ratio), date.fromisoformat(ex_date))
+    return splits
+
+
+def _show_splits(splits: Mapping[str, Split]) -> str:
+    return ",".join(f"{key}={split.ratio!r}@{split.ex_date}" for key, split in splits.items())
 
 
 def _moment(text: str) -> datetime:
@@ -90,6 +105,9 @@ class Settings:
     drip_s: float = _flag(5.0, float, "how long a dripping body takes")
     cache_mb: int = _flag(64, int, "memory for bodies answered before; 0 for none")
     log_arrivals: bool = _switch("keep every arrival for GET /judge?log=1")
+    splits: Mapping[str, Split] = _flag(
+        {}, _read_splits, "key=ratio@ex-date,...: history rewritten overnight", _show_splits
+    )
     intraday_last_day: bool = _switch("on closed days, intraday answers with the last session")
     with_parent: bool = _switch("end when stdin does")
 

@@ -9,7 +9,16 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.benchmarks import budget, budget_bound, fetch, permits, prediction, startup
+from tests.benchmarks import (
+    budget,
+    budget_bound,
+    crashes,
+    fetch,
+    permits,
+    prediction,
+    startup,
+    update,
+)
 from tests.benchmarks.meter import Failed
 
 #: What is measured, by name. Each prints what it found; the number is of rounds.
@@ -20,6 +29,8 @@ PARTS: dict[str, Callable[[int], None]] = {
     "permits": permits.run,
     "prediction": prediction.run,
     "budget_bound": budget_bound.run,
+    "update": update.run,
+    "crashes": crashes.run,
 }
 
 

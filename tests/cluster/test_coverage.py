@@ -3,12 +3,12 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.market.sessions import IST
 from actors.market.timeframe import Timeframe
-from cluster.coverage import held_days, subtracted, united
+from cluster.coverage import held_days, intersected, old_days, subtracted, united
 
 DAY = timedelta(days=1)
 ORIGIN = date(2024, 1, 25)  # a week and a month end soon after
@@ -39,6 +39,29 @@ def test_subtracting_leaves_exactly_the_days_not_taken(some, taken):
     result = subtracted(united(some), united(taken))
     assert day_set(result) == day_set(some) - day_set(taken)
     assert result == united(result)
+
+
+@given(spans, spans)
+def test_intersecting_leaves_exactly_the_days_in_both(some, others):
+    result = intersected(united(some), united(others))
+    assert day_set(result) == day_set(some) & day_set(others)
+    assert result == united(result)
+
+
+@settings(deadline=None)
+@given(holdings, moments)
+def test_old_days_were_answered_before_the_last_half_past_eight(answers, now):
+    today = now.astimezone(IST)
+    morning = today.replace(hour=8, minute=30, second=0, microsecond=0)
+    morning = morning if morning <= now else morning - DAY
+    expected = {
+        day.toordinal()
+        for first, last, at in answers
+        if at < morning
+        for n in range((last - first).days + 1)
+        for day in [first + n * DAY]
+    }
+    assert day_set(old_days(answers, now)) == expected
 
 
 def bar_of(timeframe, day):
@@ -73,6 +96,7 @@ def is_held(timeframe, day, receipts, now):
 WEDNESDAY = datetime(2024, 2, 7, 12, tzinfo=IST)
 
 
+@settings(deadline=None)
 @given(timeframes, holdings, moments)
 @example(
     Timeframe.parse("1week"),

@@ -50,6 +50,7 @@ class Fleet(RuleBasedStateMachine):
         self.stored: set[str] = set()
         self.days_owed = count * 8  # days of the plan; a split must not lose one
         self.sizes = {chunk(i).id: 8 for i in range(count)}
+        self.planned = count
 
     def keep(self, chunk_id: str) -> Delivered:
         """What the writer does: it takes a chunk once."""
@@ -123,6 +124,15 @@ class Fleet(RuleBasedStateMachine):
     @rule(data=st.data())
     def dies(self, data: st.DataObject) -> None:
         self.dispatch.lost(self.pick(data).chunk)
+
+    @rule()
+    def more_is_planned(self) -> None:
+        """History was rewritten."""
+        more = chunk(self.planned)
+        self.dispatch.add([more])
+        self.planned += 1
+        self.days_owed += 8
+        self.sizes[more.id] = 8
 
     @rule()
     def writer_tells(self) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +13,8 @@ from actors.market.instrument import Instrument
 from actors.market.sessions import IST
 from actors.market.timeframe import Timeframe
 from actors.upstox.limits import reach
+from cluster.coverage import held_days
+from cluster.cuts import longest_last
 from cluster.plan import Reason, Want, plan
 
 DAY = timedelta(days=1)
@@ -119,13 +122,48 @@ def test_every_wanted_day_the_provider_has_is_asked_exactly_once(some, now):
         assert all(d < today for d in mine)
 
 
-def test_the_next_day_asks_only_for_the_day_that_passed():
+def test_the_next_day_asks_for_the_day_that_passed_and_back_as_far_as_the_request_reaches():
+    """No farther than was wanted, and in one request each."""
     some = wants(["5minute", "1day"], date(2026, 9, 1))
     held = receipts(plan(some, {}, NOW).chunks)
     assert [c.id for c in plan(some, held, NOW + DAY).chunks] == [
-        "NSE_EQ|A/5minute/2026-11-19/2026-11-19",
-        "NSE_EQ|A/1day/2026-11-19/2026-11-19",
+        "NSE_EQ|A/5minute/2026-10-20/2026-11-19",
+        "NSE_EQ|A/1day/2026-09-01/2026-11-19",
     ]
+
+
+@settings(deadline=None, max_examples=60)
+@given(asks, moments, st.data())
+def test_reaching_back_costs_no_request(some, now, data):
+    """Over nights, with holes: as many chunks as without, none too long, no day twice."""
+    chunks = plan(some, {}, now).chunks
+    done = [c for c in chunks if data.draw(st.booleans())]
+    nights = data.draw(st.integers(0, 40)) * DAY
+    found = plan(some, receipts(done, now), now + nights).chunks
+    fresh = {
+        series: [(first, last, now + nights - timedelta(seconds=1)) for first, last in spans_of]
+        for series, spans_of in held_spans(receipts(done, now), now + nights).items()
+    }
+    assert len(found) == len(plan(some, fresh, now + nights).chunks)
+    asked = defaultdict(list)
+    for chunk in found:
+        months = reach(chunk.timeframe).max_months
+        if months is not None:
+            assert chunk.last.toordinal() <= longest_last(chunk.first.toordinal(), months)
+        asked[chunk.instrument_key, chunk.timeframe].append((chunk.first, chunk.last))
+    for mine in asked.values():
+        assert all(one[1] < other[0] for one, other in pairwise(sorted(mine)))
+
+
+def held_spans(held, now):
+    """What is held at `now`, as spans without their stamps."""
+    return {
+        (key, label): [
+            (date.fromordinal(first), date.fromordinal(last))
+            for first, last in held_days(Timeframe.parse(label), answers, now)
+        ]
+        for (key, label), answers in held.items()
+    }
 
 
 def test_a_forming_bar_is_asked_again_from_its_start():
@@ -133,9 +171,13 @@ def test_a_forming_bar_is_asked_again_from_its_start():
     first = plan(some, {}, NOW)
     assert spans(first) == [("2026-08-31", "2026-11-18"), ("2026-09-01", "2026-11-18")]
     assert spans(plan(some, receipts(first.chunks), NOW + DAY)) == [
-        ("2026-11-16", "2026-11-19"),
-        ("2026-11-01", "2026-11-19"),
+        ("2026-08-31", "2026-11-19"),
+        ("2026-09-01", "2026-11-19"),
     ]
+    before = NOW.replace(hour=8)  # so that nothing is from before the last night
+    week = Want(instrument("A"), Timeframe.parse("1week"), date(2026, 11, 9))
+    held = {("NSE_EQ|A", "1week"): [(date(2026, 11, 9), date(2026, 11, 17), before)]}
+    assert spans(plan([week], held, before + DAY)) == [("2026-11-09", "2026-11-19")]
 
 
 def test_a_closed_week_is_asked_whole_though_the_wish_ends_inside_it():
@@ -149,7 +191,7 @@ def test_a_week_is_asked_once_more_after_it_settled():
     sunday = datetime(2026, 11, 23, 8, tzinfo=IST)  # Monday, before the week has settled
     held = receipts(plan(some, {}, sunday).chunks, sunday)
     assert plan(some, held, sunday).chunks == ()
-    assert spans(plan(some, held, sunday + timedelta(hours=1))) == [("2026-11-16", "2026-11-22")]
+    assert spans(plan(some, held, sunday + timedelta(hours=1))) == [("2026-11-09", "2026-11-22")]
 
 
 def test_today_is_never_asked_and_that_is_said():
@@ -161,6 +203,52 @@ def test_today_is_never_asked_and_that_is_said():
         "1day to 2026-11-30: today and later are not in the provider's history yet; "
         "asked to 2026-11-18 (2 instruments)"
     )
+
+
+TODAY = NOW.date()
+
+
+def test_today_is_asked_first_and_every_time_where_it_is_wanted():
+    """Weeks and months have no bars of a running day; a day has one, but it is forming."""
+    some = wants(["5minute", "1day", "1week"], date(2026, 11, 1))
+    found = plan(some, {}, NOW, today=True)
+    assert [c.id.removeprefix("NSE_EQ|A/") for c in found.chunks] == [
+        "5minute/2026-11-19/2026-11-19",
+        "5minute/2026-11-01/2026-11-18",
+        "1day/2026-11-01/2026-11-18",
+        "1week/2026-10-26/2026-11-18",
+    ]
+    held = receipts(found.chunks)
+    again = plan(some, held, NOW, today=True).chunks
+    assert [c.id for c in again] == ["NSE_EQ|A/5minute/2026-11-19/2026-11-19"]
+    forming = plan(some, held, NOW, today="forming").chunks
+    assert [c.timeframe.label for c in forming] == ["5minute", "1day"]
+    assert plan(some, held, NOW).chunks == ()
+
+
+def test_a_day_that_was_running_is_asked_of_history_when_it_is_over():
+    some = wants(["5minute"], TODAY, None)
+    held = receipts(plan(some, {}, NOW, today=True).chunks)
+    assert spans(plan(some, held, NOW + DAY, today=True)) == [
+        ("2026-11-20", "2026-11-20"),
+        ("2026-11-19", "2026-11-19"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "asked", "notes"),
+    [
+        (TODAY, TODAY, [str(TODAY)], []),
+        (TODAY, TODAY + DAY, [str(TODAY)], [TODAY]),
+        (YESTERDAY, YESTERDAY, [str(YESTERDAY)], []),
+        (TODAY + DAY, TODAY + 2 * DAY, [], [None]),
+        (None, TODAY, [str(TODAY), "2026-10-19"], []),
+    ],
+)
+def test_today_is_asked_where_the_wish_includes_it(first, last, asked, notes):
+    found = plan(wants(["5minute"], first, last), {}, NOW, today=True)
+    assert [first for first, _ in spans(found)] == asked
+    assert [note.asked for note in found.notes] == notes
 
 
 def test_what_lies_before_the_providers_history_is_cut_off_and_that_is_said():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -52,6 +53,17 @@ def test_the_summary_always_adds_up() -> None:
     assert got.stored + got.empty + got.failed + got.pending == got.planned
     assert got.rows == 14
     assert got.causes == {"server_error": 1}
+
+
+def test_a_rewritten_history_is_named_with_its_ratio() -> None:
+    split = replace(
+        receipt(Status.STORED), revised=5, ratio=0.5, outdates=datetime(2024, 1, 1, tzinfo=UTC)
+    )
+    late = replace(receipt(Status.STORED, 1), revised=2)  # a correction of some late bars
+    got = summary(split, late, planned=2)
+    assert (got.revised, got.rewritten) == (7, {"S": 0.5})
+    said = "The provider has rewritten the history of S (prices x 0.5)."
+    assert said in lines(got, [], None)
 
 
 HALT = Halted("the token has expired", 401, "UDAPI100050")

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import threading
 import time
-from datetime import date
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -18,9 +19,11 @@ import psutil
 import pytest
 from deltalake import DeltaTable
 
+from actors.market.sessions import IST
 from cluster.lookalike.launch import run_lookalike
 from cluster.lookalike.market import Market
 from cluster.lookalike.settings import Settings
+from cluster.lookalike.split import Split
 from tests.together.conftest import Bar, Scan, finish
 
 MONTHS = (date(2024, 1, 1), date(2024, 2, 29))
@@ -67,6 +70,14 @@ def wait_until_committed(scan: Scan, process: subprocess.Popen[str], version: in
         pytest.fail(f"it ended before it had committed: {process.communicate()}")
 
 
+def wait_until_spooled(scan: Scan, answers: int) -> None:
+    """Until so many answers wait for their commit."""
+    until_s = time.monotonic() + 60
+    while len(list((scan.store / "spool").rglob("*.arrow"))) < answers:
+        assert time.monotonic() < until_s
+        time.sleep(0.02)
+
+
 def test_a_scan_stores_the_market_exactly_and_a_second_one_sends_nothing(scan: Scan) -> None:
     first = scan.run()
     assert first.code == 0, first.stderr
@@ -105,13 +116,17 @@ def test_mixed_faults_cost_retries_but_no_candle(scan: Scan) -> None:
 
 
 def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(scan: Scan) -> None:
-    """`kill -9` of the driver in mid-run; then the same command."""
+    """`kill -9` of the driver in mid-run; then the same command.
+
+    What was answered is asked for again only if it was on its way just then: one request a thread.
+    """
     scan.config["timeframes"] = ["1day", "1minute", "5minute"]
-    scan.config["writer"] = {"commit_every_s": 0.2}
-    scan.exchange.set_latency(0.5)
+    scan.config["writer"] = {"commit_every_s": 2.0}
+    scan.exchange.set_latency(0.3)
     scan.config["fleet"] = {"fetchers": 1, "threads": 2}
     process = scan.start()
     wait_until_committed(scan, process)
+    wait_until_spooled(scan, 4)
     process.kill()
     process.wait()
     process.communicate()
@@ -127,9 +142,59 @@ def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(scan: Scan) ->
         table = DeltaTable(scan.store / "candles", version=version).to_pyarrow_table()
         keys = table.select(["instrument_key", "timeframe", "ts"]).to_pylist()
         assert len(keys) == len({tuple(key.values()) for key in keys})
-    repeats = scan.exchange.judge()["repeats"]
-    assert repeats <= sent_before
-    assert repeats <= 2 * (2 + 2), "more than the last moments' responses were asked again"
+    assert sent_before > 4
+    assert "answers that a run had fetched before it was cut off" in done.stderr
+    assert scan.exchange.judge()["repeats"] <= 2, "what had been answered was asked for again"
+
+
+def test_the_running_day_is_asked_of_its_own_endpoint_every_time(scan: Scan) -> None:
+    with run_lookalike(Settings(windows=(), log_arrivals=True)) as exchange:
+        scan.exchange = exchange
+        scan.config["today"] = True
+        scan.config["dates"] = {"from": str(datetime.now(IST).date() - timedelta(days=4))}
+        done = scan.run()
+        paths = [path for _, path, _ in exchange.judge(with_log=True)["log"]]
+    assert done.code == 0, done.stderr
+    # Of five instruments: both timeframes of the past, and the 5-minute bars of today.
+    assert done.summary["requests"] == len(paths) == 15
+    running = [path for path in paths if "/intraday/" in path]
+    assert len(running) == len(set(running)) == 5
+    assert all(path.endswith("/minutes/5") for path in running)
+    now_on = datetime.now(IST).date()
+    told = [r["final"] for r in scan.receipts() if r["last"] == now_on]
+    assert told == [False] * 5
+
+
+def let_a_night_pass(scan: Scan) -> None:
+    """As if everything had been fetched a day earlier."""
+    DeltaTable(scan.store / "chunks").update({"fetched_at": "fetched_at - INTERVAL '1 day'"})
+
+
+def test_a_split_overnight_is_noticed_and_all_of_the_history_fetched_again(scan: Scan) -> None:
+    """By the overlap that an update's requests hold anyway; and in the same run, once."""
+    scan.run()
+    let_a_night_pass(scan)
+    share = "NSE_EQ|INE062A01020"
+    scan.exchange.split(share, 2)
+    update = scan.run("--to", "2024-03-20")
+    assert update.code == 0, update.stderr
+    assert update.summary["rewritten"] == {"SBIN": pytest.approx(0.5, rel=1e-3)}
+    assert update.summary["revised"] > 2000
+    assert "rewritten the history of SBIN" in update.stderr
+    # Two of each instrument; then January and February of the one share's 5-minute bars.
+    assert update.summary["requests"] == update.summary["planned"] == 10 + 2
+
+    rows = scan.rows()
+    truth = Market(0, {share: Split(2, date(2024, 1, 1))})
+    for (key, timeframe), bars in rows.items():
+        days = (MONTHS[0], date(2024, 3, 20))
+        candles = truth.candles(key, *UNITS[timeframe], *days)
+        assert [bar[4] for bar in bars] == candles.close.tolist()
+        assert [bar[5] for bar in bars] == candles.volume.tolist()
+    told = [r for r in scan.receipts() if r["outdates"] is not None]
+    assert {r["instrument_key"] for r in told} == {share}
+    assert all(r["ratio"] == pytest.approx(0.5, rel=1e-3) for r in told)
+    assert scan.run("--to", "2024-03-20").summary["requests"] == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -218,6 +283,8 @@ def test_every_actor_may_be_killed_and_the_laws_hold(scan: Scan) -> None:
     assert len(ids) == len(set(ids)) == done.summary["planned"]
     assert judged["refused"] == 0
     assert judged["windows"][0]["worst"] <= 4
+    # Only what the dead fetcher had on its way is asked for again; the writer loses nothing.
+    assert judged["requests"] <= done.summary["planned"] + 1
 
 
 def test_of_two_scans_on_one_store_the_second_is_refused_and_the_first_goes_on(scan: Scan) -> None:
@@ -232,6 +299,47 @@ def test_of_two_scans_on_one_store_the_second_is_refused_and_the_first_goes_on(s
     done = finish(first)
     assert done.code == 0, done.stderr
     assert scan.rows() == expected(scan)
+
+
+@pytest.fixture
+def small_disk(scan: Scan) -> Iterator[Path]:
+    """The store, on a disk of its own; needs the privilege to mount one."""
+    scan.store.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(scan.store)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("may not mount a disk")
+    yield scan.store
+    subprocess.run(["umount", str(scan.store)], check=True)
+
+
+def remount(disk: Path, options: str) -> None:
+    subprocess.run(["mount", "-o", f"remount,{options}", str(disk)], check=True)
+
+
+def test_a_full_disk_ends_the_run_in_words_and_hurts_nothing(scan: Scan, small_disk: Path) -> None:
+    """With room again, the same command goes on; what had been kept is not asked for again."""
+    scan.config["timeframes"] = ["1day", "1minute"]
+    scan.config["fleet"] = {"fetchers": 1, "threads": 2}
+    stopped = scan.run()
+    assert stopped.code == 1
+    assert "No space left on device" in stopped.stderr
+    assert stopped.summary["pending"] > 0
+    told = {(r["instrument_key"], r["timeframe"]) for r in scan.receipts()}
+    for series, bars in scan.rows().items():
+        assert series in told
+        assert set(bars) <= set(expected(scan)[series])
+        assert len(bars) == len(set(bars))
+
+    remount(small_disk, "ro")
+    refused = scan.run()
+    assert refused.code == 2
+    assert "Read-only file system" in refused.stderr
+
+    remount(small_disk, "rw,size=64m")
+    done = scan.run()
+    assert done.code == 0, done.stderr
+    assert scan.rows() == expected(scan)
+    assert scan.exchange.judge()["repeats"] <= 2 + 2
 
 
 @pytest.mark.parametrize("damage", ["ledger", "address"])

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import combinations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.market.chunk import Chunk, Receipt, Status
 from actors.market.timeframe import Timeframe
-from actors.writer.coverage import dead_letters, held, latest
+from actors.writer.coverage import dead_letters, held, latest, rewritten
 from actors.writer.receipts import receipts_table
 
 DAWN = date(2024, 1, 1)
@@ -24,7 +26,11 @@ def histories(draw):
         chunk = Chunk(draw(st.sampled_from("AB")), "S", DAY, first, last)
         at = datetime(2024, 6, 1, tzinfo=UTC) + timedelta(seconds=place)
         status = draw(st.sampled_from(Status))
-        written.append(Receipt(chunk=chunk, status=status, run_id=str(place), fetched_at=at))
+        receipt = Receipt(chunk=chunk, status=status, run_id=str(place), fetched_at=at)
+        if status is Status.STORED and draw(st.integers(0, 4)) == 0:
+            before = timedelta(seconds=draw(st.integers(1, 14)))
+            receipt = replace(receipt, revised=1, outdates=at - before)
+        written.append(receipt)
     return written
 
 
@@ -53,15 +59,74 @@ def test_dead_letters_are_failures_that_nothing_answered_since(written, chance):
 
 @given(histories(), st.randoms())
 def test_held_are_the_answered_spans_with_their_newest_time(written, chance):
-    """Stored and empty ones alike; failed ones hold nothing."""
-    newest = {}
-    for r in written:
-        if r.status is not Status.FAILED:
-            newest[r.chunk.instrument_key, r.chunk.first, r.chunk.last] = r.fetched_at
-    found = held(receipts_table(chance.sample(written, len(written))))
-    flat = {(key, *span[:2]): span[2] for (key, label), spans in found.items() for span in spans}
-    assert flat == newest
-    assert all(spans == sorted(spans) for spans in found.values())
+    """Stored and empty ones alike, failed ones not; nor what was stored before a rewriting."""
+    table = receipts_table(chance.sample(written, len(written)))
+    since = rewritten(table)
+    for stale_too in (False, True):
+        newest = {}
+        for r in written:
+            key = r.chunk.instrument_key
+            is_stale = r.status is Status.STORED and key in since and r.fetched_at < since[key]
+            if r.status is not Status.FAILED and (stale_too or not is_stale):
+                newest[key, r.chunk.first, r.chunk.last] = r.fetched_at
+        found = held(table, stale_too=stale_too)
+        flat = {(key, *span[:2]): span[2] for (key, _), spans in found.items() for span in spans}
+        assert flat == newest
+        assert all(spans == sorted(spans) for spans in found.values())
+
+
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(1, 6)), max_size=6))
+def test_history_counts_from_the_last_of_the_fewest_moments_that_explain_all_revisions(found):
+    """Each contradicts what was told up to an hour, so it happened after that, up to its own."""
+    marks = sorted({(low, low + after) for low, after in found}, key=lambda mark: mark[1])
+    at = [datetime(2024, 6, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(20)]
+    chunk = Chunk("A", "S", DAY, DAWN, DAWN)
+    told = [
+        Receipt(
+            chunk=chunk, status=Status.STORED, run_id="r", fetched_at=at[seen], outdates=at[low]
+        )
+        for low, seen in marks
+    ]
+    moments = sorted({seen for _, seen in marks})
+    for count in range(len(moments) + 1):
+        explaining = [
+            some
+            for some in combinations(moments, count)
+            if all(any(low < moment <= seen for moment in some) for low, seen in marks)
+        ]
+        if explaining:
+            break
+    expected = {"A": at[max(some[-1] for some in explaining)]} if marks else {}
+    assert rewritten(receipts_table(told)) == expected
+
+
+def test_what_was_fetched_before_a_rewriting_is_no_longer_held():
+    """In any timeframe; what is known to be empty is, and what was fetched since."""
+    at = [datetime(2024, 6, 1 + day, tzinfo=UTC) for day in range(4)]
+
+    def receipt(label, first, status, when, **facts):
+        chunk = Chunk(
+            "A", "S", Timeframe.parse(label), DAWN + timedelta(first), DAWN + timedelta(first)
+        )
+        return Receipt(chunk=chunk, status=status, run_id="r", fetched_at=when, **facts)
+
+    told = [
+        receipt("1day", 0, Status.EMPTY, at[0]),
+        receipt("1day", 1, Status.STORED, at[0]),
+        receipt("5minute", 1, Status.STORED, at[1]),
+        receipt("1day", 2, Status.STORED, at[2], revised=5, ratio=0.5, outdates=at[0]),
+        receipt("5minute", 2, Status.STORED, at[3], revised=5, ratio=0.5, outdates=at[1]),
+    ]
+    table = receipts_table(told)
+    assert rewritten(table) == {"A": at[2]}
+
+    def numbers(found):
+        return {
+            label: [(f - DAWN).days for f, _, _ in spans] for (_, label), spans in found.items()
+        }
+
+    assert numbers(held(table)) == {"1day": [0, 2], "5minute": [2]}
+    assert numbers(held(table, stale_too=True)) == {"1day": [0, 1, 2], "5minute": [1, 2]}
 
 
 @given(histories(), st.randoms())

@@ -20,7 +20,8 @@ from hypothesis.stateful import (
 
 from actors.market.chunk import Cause, Status
 from actors.market.errors import WriterFenced
-from actors.writer.batch import layers
+from actors.writer.batch import layers, replaced_days
+from actors.writer.predicate import within
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 
@@ -86,7 +87,8 @@ class StoreOfDicts(RuleBasedStateMachine):
         before = set(self.stand)
         _, after = self._take(delivery)
         depth = len(layers([delivery], self.writer._occupied)) - 1
-        self.writer._put([delivery], replacing=depth > 0)
+        days = within([replaced_days(delivery)]) if depth else None
+        self.writer._put([delivery], days)
         seen = Store(self.uri).receipts()
         assert sorted(
             zip(seen["chunk_id"].to_pylist(), seen["run_id"].to_pylist(), strict=True)
@@ -108,7 +110,7 @@ class StoreOfDicts(RuleBasedStateMachine):
     def be_overtaken(self, order):
         """A writer that missed another's commit is turned away, and leaves no trace."""
         stale, self.writer = self.writer, StoreWriter(self.uri)
-        self.commit([(KEYS[0], "1day", DAWN, DAWN, "stored", 5, 1)])
+        self.commit([(KEYS[0], "1day", DAWN, DAWN, "stored", 5000 + self.count, 1)])
         late = self._delivery(*order[:4], "stored", *order[5:])
         if late.candles.num_rows:
             with pytest.raises(WriterFenced):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import os
 import resource
+import shutil
 from datetime import date
 from pathlib import Path
 
@@ -108,14 +110,10 @@ def test_what_a_crash_left_unfinished_is_read_back_through_checkpoints(kit, uri)
     """Receipts of a hundred commits are finished from the log alone, a merge between them."""
     writer = StoreWriter(uri)
     for n in range(110):
-        writer._put(
-            [kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY), days=[JANUARY[0]])], replacing=False
-        )
+        writer._put([kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY), days=[JANUARY[0]])], None)
     tables.compact(writer._candles)
     for n in range(110, 120):
-        writer._put(
-            [kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY), days=[JANUARY[0]])], replacing=False
-        )
+        writer._put([kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY), days=[JANUARY[0]])], None)
     assert list(Path(uri, "candles", "_delta_log").glob("*.checkpoint.parquet"))
     assert kit.receipts(uri) == []
     assert Store(uri).receipts().num_rows == 120
@@ -266,6 +264,72 @@ def test_one_delivery_given_twice_in_a_batch(kit, uri):
     done = StoreWriter(uri).commit([delivery, delivery])
     assert len(done.receipts) == 2
     assert len(kit.rows(uri)) == 31
+
+
+def added_rows(uri):
+    """Rows in the files that the newest commit of candles wrote."""
+    log = max(Path(uri, "candles", "_delta_log").glob("*.json"))
+    actions = [json.loads(line) for line in log.read_text().splitlines()]
+    return sum(json.loads(a["add"]["stats"])["numRecords"] for a in actions if "add" in a)
+
+
+def test_of_a_month_asked_again_only_the_new_days_are_written(kit, uri):
+    """And of one that is as it stands, nothing; its receipt stands all the same."""
+    writer = StoreWriter(uri)
+    chunk = kit.chunk(SBIN, *JANUARY, "5minute")
+    days = kit.days(chunk)
+    writer.commit([kit.stored(chunk, days=days[:20], bars_a_day=5)])
+    done = writer.commit([kit.stored(chunk, days=days[:22], bars_a_day=5, run_id="next")])
+    assert added_rows(uri) == 10
+    assert (done.rows, done.receipts[0].rows, done.receipts[0].revised) == (110, 110, 0)
+    again = writer.commit([kit.stored(chunk, days=days[:22], bars_a_day=5, run_id="again")])
+    assert again.candles_version == done.candles_version
+    assert len(kit.rows(uri)) == 110
+    (row,) = (row for row in Store(uri).receipts().to_pylist() if row["run_id"] == "again")
+    assert (row["rows"], row["candles_version"]) == (110, done.candles_version)
+
+
+def test_a_rewritten_history_is_said_and_which_answers_it_outdates(kit, uri):
+    """Where the change reaches back to the oldest bar compared, older ones are in doubt too."""
+    writer = StoreWriter(uri)
+    old = [
+        kit.stored(kit.chunk(SBIN, *JANUARY), 100.0),
+        kit.stored(kit.chunk(NIFTY, *JANUARY), 9.0),
+    ]
+    writer.commit(old)
+    longer = (JANUARY[0], FEBRUARY[1])
+    new = [
+        kit.stored(kit.chunk(SBIN, *longer), 50.0, run_id="next"),
+        kit.stored(kit.chunk(NIFTY, *longer), 9.0, run_id="next"),
+    ]
+    split, same = writer.commit(new).receipts
+    assert (split.revised, split.ratio, split.outdates) == (31, 0.5, old[0].receipt.fetched_at)
+    assert (same.revised, same.ratio, same.outdates) == (0, None, None)
+    assert writer.receipts_of("next") == [split, same]
+    assert {row[0::3] for row in kit.rows(uri)} == {(SBIN, 50.0), (NIFTY, 9.0)}
+    assert len(kit.rows(uri)) == 2 * 60
+
+
+def test_a_correction_of_late_days_does_not_put_older_ones_in_doubt(kit, uri):
+    writer = StoreWriter(uri)
+    days = kit.days(kit.chunk(SBIN, *JANUARY))
+    for part, price in ((days[:20], 1.0), (days[20:], 2.0)):
+        writer.commit([kit.stored(kit.chunk(SBIN, part[0], part[-1]), price)])
+    (receipt,) = writer.commit([kit.stored(kit.chunk(SBIN, *JANUARY), 1.0, run_id="next")]).receipts
+    assert (receipt.revised, receipt.ratio, receipt.outdates) == (11, 0.5, None)
+
+
+def test_a_store_of_an_earlier_version_is_read_and_written(kit, uri):
+    """Its receipts know no revisions."""
+    StoreWriter(uri).commit([kit.stored(kit.chunk(SBIN, *JANUARY))])
+    receipts = Store(uri).receipts().drop_columns(["revised", "ratio", "outdates"])
+    shutil.rmtree(Path(uri, "chunks"))
+    up_to = CommitProperties(app_transactions=[Transaction(tables.APP, 1)])
+    write_deltalake(f"{uri}/chunks", receipts, commit_properties=up_to)
+    assert Store(uri).receipts()["revised"].to_pylist() == [None]
+    StoreWriter(uri).commit([kit.stored(kit.chunk(SBIN, *FEBRUARY))])
+    assert sorted(Store(uri).receipts()["revised"].to_pylist(), key=str) == [0, None]
+    assert StoreWriter(uri).receipts_of("run")[0].revised == 0
 
 
 def test_receipts_of_a_run(kit, uri):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from cluster.lookalike.instruments import known_instruments
 from cluster.lookalike.market import Candles, Market
+from cluster.lookalike.split import Split
 
 IST = timezone(timedelta(hours=5, minutes=30))
 MARKET = Market(seed=11)
@@ -271,3 +272,32 @@ def test_an_unknown_instrument_is_a_key_error():
     """The exchange asks the master first."""
     with pytest.raises(KeyError):
         MARKET.candles("NSE_EQ|INE000000000", "days", 1, date(2024, 1, 1), date(2024, 1, 2))
+
+
+@pytest.mark.parametrize("ratio", [2, 5, 1.5])
+def test_a_split_rewrites_all_history_on_its_day_and_not_before(ratio):
+    """Prices in whole ticks, volumes whole; other instruments stay as they are."""
+    ex_date, first, last = date(2024, 6, 3), date(2024, 3, 1), date(2024, 5, 31)
+    market = Market(seed=11, splits={SHARE: Split(ratio, ex_date)})
+    for unit, interval in (("days", 1), ("minutes", 5)):
+        asked = (SHARE, unit, interval, first, last)
+        raw = rows(MARKET.candles(*asked))
+        assert rows(market.candles(*asked, before=date(2024, 6, 2))) == raw
+        for old, new in zip(raw, rows(market.candles(*asked, before=ex_date)), strict=True):
+            assert new[0] == old[0]
+            for price, was in zip(new[1:5], old[1:5], strict=True):
+                assert abs(price - was / ratio) < 0.051
+                assert round(price * 100) % 10 == 0
+            assert new[5] == pytest.approx(old[5] * ratio, abs=1)
+    assert rows(market.candles(INDEX, "days", 1, first, last)) == rows(
+        MARKET.candles(INDEX, "days", 1, first, last)
+    )
+
+
+def test_bars_of_a_split_share_agree_with_its_minutes():
+    """Highest of the highs, sum of the volumes: rounding to ticks keeps the order of prices."""
+    market = Market(seed=11, splits={SHARE: Split(2, date(2024, 1, 1))})
+    days = (date(2024, 3, 1), date(2024, 3, 31))
+    fine = rows(market.candles(SHARE, "minutes", 1, *days))
+    daily = naive_merge(fine, lambda at: at.replace(hour=0, minute=0))
+    assert rows(market.candles(SHARE, "days", 1, *days)) == daily

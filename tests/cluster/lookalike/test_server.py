@@ -146,6 +146,23 @@ def test_history_grows_with_the_days(exchange):
     assert (len(before), len(after), after[1:]) == (3, 4, before)
 
 
+def test_a_split_is_served_from_the_morning_of_its_day():
+    """An answer kept from the evening before is not given then."""
+    asked = f"{KEY}/days/1/2026-02-10/2026-02-09"
+    thursday = datetime.fromisoformat("2026-02-12T20:00:00+05:30")
+    with run_lookalike(Settings(now=thursday, clock_rate=0)) as exchange:
+        before = get(exchange, asked).json()["data"]["candles"]
+        exchange.split(SHARE, 2, date(2026, 2, 13))
+        evening = get(exchange, asked).json()["data"]["candles"]
+        exchange.set_now(datetime.fromisoformat("2026-02-13T08:00:00+05:30"))
+        morning = get(exchange, asked).json()["data"]["candles"]
+        with pytest.raises(ValueError, match="more than 0"):
+            exchange.split(SHARE, 0)
+    assert evening == before
+    assert [row[5] for row in morning] == [2 * row[5] for row in before]
+    assert [row[4] for row in morning] == pytest.approx([row[4] / 2 for row in before], abs=0.051)
+
+
 def test_no_candles_is_an_answer(exchange):
     """A weekend; before minutes began; before a contract began."""
     for path in (

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.lookalike.settings import AUTH_MODES, Settings, read_argv
+from cluster.lookalike.split import Split
 
 IST = timezone(timedelta(hours=5, minutes=30))
 SECONDS = st.floats(0.001, 3600)
@@ -22,6 +23,10 @@ SETTINGS = st.builds(
     auth=st.sampled_from(AUTH_MODES),
     faults=st.dictionaries(st.sampled_from(["reset", "html"]), st.floats(0, 0.5), max_size=2),
     faults_matching=st.sampled_from(["", "NSE_INDEX|Nifty 50"]),
+    splits=st.dictionaries(
+        st.sampled_from(["NSE_EQ|INE062A01020", "NSE_EQ|A=B"]),
+        st.builds(Split, st.floats(0.1, 100), st.dates()),
+    ),
     latency_s=SECONDS,
     with_parent=st.booleans(),
 )

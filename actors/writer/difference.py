@@ -1,0 +1,143 @@
+"""What came, held against what stands. Pure.
+
+Only what differs is written: of a month asked for again, most often its new days and nothing else. And
+where bars that had been final are no longer what they were, the provider has rewritten its history.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from actors.market.candles import BARS, CANDLES
+
+if TYPE_CHECKING:
+    from actors.writer.predicate import Days
+
+#: Columns of some rows of one series, in the order of time.
+Rows = dict[str, npt.NDArray[Any]]
+
+_VALUES = [name for name in BARS.names if name != "ts"]
+_COLUMNS = ["ts", "date", *_VALUES, "final"]
+
+#: What of CANDLES a comparison needs to know of the rows that stand.
+STANDING = pa.schema([CANDLES.field(name) for name in ("instrument_key", "timeframe", *_COLUMNS)])
+
+_UNIX_DAY = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How an answer differs from the rows that stand on its days."""
+
+    first: date | None = None  # the first day that is not as it stands; None: none
+    appends: bool = True  # nothing stands from that day on
+    revised: int = 0  # bars that were final and have changed, gone or come
+    ratio: float | None = None  # new close to old close, the median of the changed
+    revised_days: tuple[date, date] | None = None  # first and last of them
+    reaches_back: bool = False  # the oldest day that stands is among them: older ones may be
+
+
+class Standing:
+    """The rows that stand, by series."""
+
+    def __init__(self, rows: pa.Table) -> None:
+        """`rows` are STANDING, in any order."""
+        columns = rows_of(rows)
+        encoded = [rows[name].combine_chunks().dictionary_encode() for name in STANDING.names[:2]]
+        codes = [array.indices.to_numpy() for array in encoded]
+        order = np.lexsort((columns["ts"], *reversed(codes)))
+        self._columns = {name: column[order] for name, column in columns.items()}
+        pairs = np.stack([code[order] for code in codes])
+        begins = np.ones(len(order), bool)
+        begins[1:] = np.any(pairs[:, 1:] != pairs[:, :-1], axis=0)
+        starts = np.flatnonzero(begins).tolist()
+        names = [array.dictionary.to_pylist() for array in encoded]
+        self._slices = {
+            (names[0][pairs[0, start]], names[1][pairs[1, start]]): slice(start, end)
+            for start, end in pairwise([*starts, len(order)])
+        }
+
+    def of(self, days: Days) -> Rows:
+        where = self._slices.get((days.instrument_key, days.timeframe.label), slice(0, 0))
+        rows = {name: column[where] for name, column in self._columns.items()}
+        first, last = _number(days.first), _number(days.last)
+        start, end = np.searchsorted(rows["date"], [first, last + 1])
+        return {name: column[start:end] for name, column in rows.items()}
+
+
+def rows_of(candles: pa.Table) -> Rows:
+    """The columns that a comparison looks at."""
+    kinds = {"ts": pa.int64(), "date": pa.int32()}
+    return {
+        name: candles[name].cast(kinds.get(name, candles[name].type)).to_numpy()
+        for name in _COLUMNS
+    }
+
+
+def compare(old: Rows, new: Rows) -> Difference:
+    """`old` and `new` are of the same days of one series."""
+    place = np.searchsorted(old["ts"], new["ts"])
+    inside = np.minimum(place, max(0, len(old["ts"]) - 1))
+    met = old["ts"][inside] == new["ts"] if len(old["ts"]) else np.zeros(len(place), bool)
+    mine, theirs = np.flatnonzero(met), inside[met]
+    changed = np.logical_or.reduce([old[name][theirs] != new[name][mine] for name in _VALUES])
+    settled = old["final"][theirs] != new["final"][mine]
+    gone = np.ones(len(old["ts"]), bool)
+    gone[theirs] = False
+    other = np.concatenate(
+        [new["date"][~met], new["date"][mine][changed | settled], old["date"][gone]]
+    )
+    if not len(other):
+        return Difference()
+    first = int(other.min())
+    was_final = old["final"][theirs] & changed
+    return Difference(
+        first=_date(first),
+        appends=not (old["date"] >= first).any(),
+        **_revision(
+            old,
+            days=np.concatenate(
+                [
+                    old["date"][theirs][was_final],
+                    old["date"][gone & old["final"]],
+                    _come_later(old, new["date"][~met]),
+                ]
+            ),
+            closes=(old["close"][theirs][was_final], new["close"][mine][was_final]),
+        ),
+    )
+
+
+def _come_later(old: Rows, came: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Days of new bars on days of which all that stands is final."""
+    is_open = np.isin(came, old["date"][~old["final"]])
+    return came[np.isin(came, old["date"]) & ~is_open]
+
+
+def _revision(
+    old: Rows, days: npt.NDArray[Any], closes: tuple[npt.NDArray[Any], npt.NDArray[Any]]
+) -> dict[str, Any]:
+    if not len(days):
+        return {}
+    before, after = closes
+    return {
+        "revised": len(days),
+        "ratio": float(np.median(after / before)) if len(before) else None,
+        "revised_days": (_date(days.min()), _date(days.max())),
+        "reaches_back": bool(days.min() == old["date"].min()),
+    }
+
+
+def _number(day: date) -> int:
+    return (day - _UNIX_DAY).days
+
+
+def _date(number: int) -> date:
+    return _UNIX_DAY + timedelta(days=int(number))

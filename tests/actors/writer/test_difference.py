@@ -1,0 +1,93 @@
+"""What differs between rows that stand and rows that came, against dictionaries."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.market.candles import CANDLES
+from actors.market.timeframe import Timeframe
+from actors.writer.difference import STANDING, Standing, compare, rows_of
+from actors.writer.predicate import Days
+
+DAWN = date(2024, 1, 1)
+HOUR = Timeframe.parse("1hour")
+
+#: (day, bar of the day) -> (price, final)
+bars = st.dictionaries(
+    st.tuples(st.integers(0, 5), st.integers(0, 2)),
+    st.tuples(st.sampled_from([10.0, 20.0, 40.0]), st.booleans()),
+    max_size=12,
+)
+
+
+def table(rows, key="N|A", timeframe="1hour"):
+    made = [
+        {
+            "instrument_key": key,
+            "symbol": "A",
+            "timeframe": timeframe,
+            "period": "2024-01",
+            "date": DAWN + timedelta(day),
+            "ts": datetime(2024, 1, 1, 4 + bar, tzinfo=UTC) + timedelta(day),
+            **dict.fromkeys(["open", "high", "low", "close"], price),
+            "volume": int(1000 / price),
+            "oi": 0,
+            "final": final,
+        }
+        for (day, bar), (price, final) in sorted(rows.items())
+    ]
+    return pa.Table.from_pylist(made, schema=CANDLES)
+
+
+@given(bars, bars)
+def test_a_difference_is_what_comparing_one_by_one_finds(old, new):
+    found = compare(rows_of(table(old)), rows_of(table(new)))
+    differing = {at for at in old.keys() | new.keys() if old.get(at) != new.get(at)}
+    days = {day for day, _ in differing}
+    assert found.first == (DAWN + timedelta(min(days)) if days else None)
+    assert found.appends == all(day < min(days, default=9) for day, _ in old)
+
+    changed = {at for at in old.keys() & new.keys() if old[at][1] and old[at][0] != new[at][0]}
+    gone = {at for at in old.keys() - new.keys() if old[at][1]}
+    final_days = {d for d, _ in old if all(final for (n, _), (_, final) in old.items() if n == d)}
+    come = {at for at in new.keys() - old.keys() if at[0] in final_days}
+    revised = changed | gone | come
+    assert found.revised == len(revised)
+    if revised:
+        of = [day for day, _ in revised]
+        assert found.revised_days == (DAWN + timedelta(min(of)), DAWN + timedelta(max(of)))
+        assert found.reaches_back == (min(of) == min(day for day, _ in old))
+    ratios = sorted(new[at][0] / old[at][0] for at in changed)
+    if ratios:
+        assert ratios[0] <= found.ratio <= ratios[-1]
+    else:
+        assert found.ratio is None
+
+
+@given(bars, bars, st.integers(0, 5), st.integers(0, 5))
+def test_rows_are_found_by_series_and_days_in_order(one, other, first, last):
+    days = Days("N|B", HOUR, DAWN + timedelta(first), DAWN + timedelta(last))
+    tables = [table(one), table(other, "N|B"), table(one, "N|B", "2hour"), table(one, "N|C")]
+    rows = pa.concat_tables(tables).select(STANDING.names)
+    found = Standing(rows.sort_by([("ts", "descending"), ("close", "ascending")])).of(days)
+    wanted = {at: bar for at, bar in other.items() if first <= at[0] <= last}
+    assert found["ts"].tolist() == rows_of(table(wanted))["ts"].tolist()
+    assert found["close"].tolist() == rows_of(table(wanted))["close"].tolist()
+
+
+def test_a_split_is_seen_with_its_ratio():
+    old = {(day, bar): (40.0, True) for day in range(4) for bar in range(3)}
+    new = {(day, bar): (20.0, True) for day in range(5) for bar in range(3)}
+    found = compare(rows_of(table(old)), rows_of(table(new)))
+    assert (found.revised, found.ratio, found.reaches_back) == (12, 0.5, True)
+
+
+def test_new_days_beside_equal_ones_are_appended():
+    old = {(day, 0): (40.0, True) for day in range(4)}
+    new = old | {(4, 0): (10.0, True)}
+    found = compare(rows_of(table(old)), rows_of(table(new)))
+    assert (found.first, found.appends, found.revised) == (DAWN + timedelta(4), True, 0)

@@ -1,0 +1,147 @@
+"""What was called kept outlives its writer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from actors.market.errors import StoreError
+from actors.writer.reading import Store
+from actors.writer.spool import Spool, abandoned, is_abandoned, place_of
+from actors.writer.store import StoreWriter
+
+ROOT = Path(__file__).parents[3]
+SBIN = "NSE_EQ|INE062A01020"
+NIFTY = "NSE_INDEX|Nifty 50"
+JANUARY = (date(2024, 1, 1), date(2024, 1, 31))
+FEBRUARY = (date(2024, 2, 1), date(2024, 2, 29))
+
+#: Keeps what it is handed, says so, and waits to be killed.
+KEEPER = """
+import pickle, sys
+from pathlib import Path
+from actors.writer.spool import Spool
+spool = Spool(Path(sys.argv[1]))
+for delivery in pickle.load(sys.stdin.buffer):
+    spool.put(delivery)
+print("kept", flush=True)
+sys.stdin.buffer.read()
+"""
+
+
+def look(place: Path) -> list:
+    """At what is abandoned, leaving it there."""
+    found = []
+    with contextlib.suppress(InterruptedError), abandoned(place) as left:
+        found += left
+        raise InterruptedError
+    return found
+
+
+def die(spool: Spool) -> None:
+    spool._lock.release()
+
+
+def keep_and_be_killed(place: Path, deliveries: list) -> None:
+    keeper = subprocess.Popen(
+        [sys.executable, "-c", KEEPER, str(place)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    with keeper:
+        keeper.stdin.write(pickle.dumps(deliveries))
+        keeper.stdin.flush()
+        assert keeper.stdout.readline() == b"kept\n"
+        assert look(place) == []  # its writer lives
+        keeper.kill()
+
+
+def test_a_killed_writers_answers_come_back_as_they_were(kit, tmp_path):
+    """Rows with their finality, rows put aside, and receipts of every kind; then they are gone."""
+    place = tmp_path / "spool"
+    stored = kit.stored(kit.chunk(SBIN, *JANUARY, "5minute"), 1.5)
+    open_bar = stored.candles["final"].to_pylist()
+    open_bar[-1] = False
+    at = stored.candles.schema.get_field_index("final")
+    field = stored.candles.schema.field("final")
+    half_open = type(stored)(stored.receipt, stored.candles.set_column(at, field, [open_bar]))
+    aside = kit.quarantine(kit.stored(kit.chunk(NIFTY, *JANUARY)))
+    aside = type(aside)(
+        kit.receipt(aside.receipt.chunk, aside.receipt.status, rows=31, quarantined=1),
+        aside.candles,
+        aside.quarantine,
+    )
+    given = [half_open, kit.failed(kit.chunk("X", *JANUARY)), kit.empty(kit.chunk("Y", *JANUARY))]
+    given.append(aside)
+    keep_and_be_killed(place, given)
+    assert is_abandoned(place)
+    with abandoned(place) as left:
+        assert {d.receipt for d in left} == {d.receipt for d in given}
+        was = {d.receipt.chunk: d for d in given}
+        for delivery in left:
+            assert delivery == was[delivery.receipt.chunk]
+    assert list(place.iterdir()) == []
+
+
+def test_what_cannot_be_committed_is_left_for_the_next_one(kit, tmp_path):
+    place = tmp_path / "spool"
+    spool = Spool(place)
+    spool.put(kit.stored(kit.chunk(SBIN, *JANUARY)))
+    die(spool)
+    assert len(look(place)) == len(look(place)) == 1
+
+
+def test_a_file_that_is_not_whole_is_passed_over(kit, tmp_path):
+    """At whatever byte it was cut."""
+    spool = Spool(tmp_path / "spool")
+    spool.put(kit.stored(kit.chunk(SBIN, *JANUARY)))
+    (path,) = (tmp_path / "spool").rglob("*.arrow")
+    whole = path.read_bytes()
+    die(spool)
+    for size in range(0, len(whole) - 8, 97):  # the last 8 bytes only say that nothing follows
+        path.write_bytes(whole[:size])
+        assert all(d.receipt.rows == d.candles.num_rows for d in look(tmp_path / "spool"))
+
+
+def test_recovery_commits_each_answer_once(kit, uri):
+    """Neither one that is in the store, nor one whose days were answered since."""
+    committed = kit.stored(kit.chunk(SBIN, *JANUARY), 1.0)
+    overtaken = kit.stored(kit.chunk(SBIN, *FEBRUARY), 2.0)
+    lost = kit.stored(kit.chunk(NIFTY, *JANUARY), 3.0)
+    newer = kit.stored(kit.chunk(SBIN, FEBRUARY[1], date(2024, 3, 5)), 4.0, run_id="later")
+    place = place_of(uri, Path("/nowhere"))
+    spool = Spool(place)
+    for delivery in (committed, overtaken, lost):
+        spool.put(delivery)
+    die(spool)
+    writer = StoreWriter(uri)
+    writer.commit([committed])
+    writer.commit([newer])
+    assert writer.recover(place) == 1
+    assert writer.recover(place) == 0
+    prices = {(key, price) for key, _, _, price in kit.rows(uri)}
+    assert prices == {(SBIN, 1.0), (SBIN, 4.0), (NIFTY, 3.0)}
+    assert Store(uri).receipts().num_rows == 3
+
+
+def test_a_spool_that_cannot_be_written_says_so(kit, tmp_path):
+    (tmp_path / "spool").write_text("no folder")
+    with pytest.raises(StoreError, match="cannot be kept"):
+        Spool(tmp_path / "spool")
+
+
+def test_answers_for_an_object_store_wait_in_the_state_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    one, other = (place_of(f"s3://bucket/{name}?region=x", tmp_path) for name in "ab")
+    assert one != other
+    assert one.parent == other.parent == tmp_path / "spool"
