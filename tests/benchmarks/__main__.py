@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.benchmarks import budget, budget_bound, fetch, permits, prediction, startup
+from tests.benchmarks import budget, budget_bound, fetch, permits, prediction, reading, startup
 from tests.benchmarks.meter import Failed
 
 #: What is measured, by name. Each prints what it found; the number is of rounds.
@@ -20,6 +20,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "permits": permits.run,
     "prediction": prediction.run,
     "budget_bound": budget_bound.run,
+    "reading": reading.run,
 }
 
 
