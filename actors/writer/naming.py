@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from actors.market.chunk import Status
 from actors.market.errors import UsageError
@@ -62,10 +63,8 @@ def columns_of(
     return pa.schema([possible.field(name) for name in wanted])
 
 
-def naming(names: Iterable[str] | None) -> str:
-    """The condition for receipts of what the names may mean, symbols or keys; of all without names."""
-    if names is None:
-        return "TRUE"
+def naming(names: Iterable[str]) -> str:
+    """True for the receipts of what the names may mean, be they symbols or keys."""
     listed = ", ".join(map(quoted, names))
     return f"symbol IN ({listed}) OR instrument_key IN ({listed})" if listed else "FALSE"
 
@@ -83,11 +82,13 @@ def keys_of(
 ) -> dict[str, str]:
     """The instrument key of each name, which may be one. `known`: all there is, for a hint.
 
-    Raises UsageError for a name that nothing answers to, and for a symbol of several instruments,
-    such as one share at two exchanges: their candles in one series would be nonsense.
+    Raises UsageError for a name that nothing answers to, and for a symbol under which candles of
+    several instruments are stored, as of one share at two exchanges: in one series they are nonsense.
     """
     symbols = instruments_by_symbol(receipts)
     keys = {key for found in symbols.values() for key in found}
+    is_stored = pc.equal(receipts["status"], Status.STORED)
+    stored = {*receipts.filter(is_stored)["instrument_key"].to_pylist()}
     meant: dict[str, str] = {}
     for name in names:
         found = [name] if name in keys else symbols.get(name, [])
@@ -95,6 +96,7 @@ def keys_of(
             everything = known()
             words = [*everything, *(key for keys in everything.values() for key in keys)]
             raise UsageError(f"the store knows no {name!r}{near(name, words)}", "symbols")
+        found = [key for key in found if key in stored] or found
         if len(found) > 1:
             problem = f"{name} names {len(found)} instruments, {' and '.join(found)}"
             raise UsageError(f"{problem}; ask by key for those you mean", "symbols")
@@ -117,7 +119,8 @@ def unanswered(
             failures[key].add(row["cause"])
     found: dict[str, str] = {}
     for name, key in meant.items():
-        if timeframe.label in answered[key] if timeframe else answered[key]:
+        held = answered[key]
+        if held and (timeframe is None or timeframe.label in held):
             continue
         what = f"{name} {timeframe}" if timeframe else name
         if failures[key]:
@@ -126,8 +129,8 @@ def unanswered(
                 f"every request for {what} has failed ({causes}); `candlefleet retry` helps"
             )
         else:
-            held = ", ".join(by_length(answered[key])) or "nothing"
-            found[name] = f"{what} was never fetched; of {name} there is {held}"
+            there = ", ".join(by_length(held)) or "nothing"
+            found[name] = f"{what} was never fetched; of {name} there is {there}"
     return found
 
 

@@ -38,7 +38,7 @@ class Holding:
 
 
 class Store:
-    """Reads a store. One that does not exist yet is empty; every call sees the newest version.
+    """Reads a store; every call sees the newest version. One that is not there yet has no receipts.
 
     Rows and receipts appear together, even after a crash between their commits.
     """
@@ -59,7 +59,7 @@ class Store:
             raise UsageError(f"there is no store at {self.uri} yet")
         with tables.in_words(self.uri):
             commits = {
-                int(entry["version"]): datetime.fromtimestamp(entry["timestamp"] / 1e3, UTC)
+                int(entry["version"]): datetime.fromtimestamp(entry.get("timestamp", 0) / 1e3, UTC)
                 for entry in candles.history()
             }
         seen = Store(self.uri, storage_options=self._options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -72,7 +73,7 @@ class Candles:
 
     def __repr__(self) -> str:
         place = f"version {self.version} of {self._store}"
-        return f"<candles of {place}: {', '.join(self.columns)} where {self._choice.condition}>"
+        return shorten(f"<candles of {place} where {self._choice.condition}>", 200)
 
     @property
     def version(self) -> int:

@@ -83,9 +83,12 @@ def opened(store: str, version: int | None, as_of: str | None) -> Store:
 
     if version is not None and as_of is not None:
         raise UsageError("say --version or --as-of, not both", "--version")
+    newest = Store(store)
     moment = as_of if version is None else version
+    if moment is None:
+        return newest
     try:
-        return Store(store) if moment is None else Store(store).at(moment)
+        return newest.at(moment)
     except UsageError as error:
         raise UsageError(error.problem, "--as-of" if version is None else "--version") from None
 

@@ -122,6 +122,14 @@ def test_a_symbol_whose_every_request_failed_is_no_empty_answer(kit, uri):
     assert Store(uri).candles(symbols=SBIN, last="2000-01-01").to_arrow().num_rows == 0
 
 
+def test_of_the_instruments_of_a_symbol_only_those_with_candles_count(kit, uri):
+    """A share keeps its symbol when its ISIN changes; the old key is no longer answered."""
+    now, before = kit.chunk("NSE_EQ|SBIN", *SPAN), kit.chunk("BSE_EQ|SBIN", *SPAN)
+    StoreWriter(uri).commit([kit.failed(before), kit.stored(now)])
+    found = Store(uri).candles(symbols="SBIN").to_arrow()
+    assert set(found["instrument_key"].to_pylist()) == {"NSE_EQ|SBIN"}
+
+
 def test_rows_count_even_where_no_receipt_speaks_of_them(kit, uri, monkeypatch):
     """As those of a timeframe that was computed from another one."""
     StoreWriter(uri).commit(
