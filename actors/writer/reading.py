@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +37,12 @@ class Holding:
     last: date  # the newest one's
 
 
+class _Tables(NamedTuple):
+    chunks: DeltaTable | None
+    newest: DeltaTable | None  # candles
+    candles: DeltaTable | None  # the same, or the version that is looked at
+
+
 class Store:
     """Reads a store; every call sees the newest version. One that is not there yet has no receipts.
 
@@ -64,17 +70,19 @@ class Store:
             }
         seen = Store(self.uri, storage_options=self._options)
         seen._past = moment.past(as_of, commits)
-        seen._refuse_if_cleaned(candles)
+        seen._refuse_if_cleaned(candles, seen._at_version(seen._past.version))
         return seen
 
     def candles_version(self) -> int | None:
         """Version of the candles table; None if there is none yet."""
-        candles = self._candles()
+        if self._past is not None:
+            return self._past.version
+        candles = self._table("candles")
         return None if candles is None else int(candles.version())
 
     def receipts(self) -> pa.Table:
         """Every receipt there is, as RECEIPTS."""
-        return self._receipts(RECEIPTS, "TRUE")
+        return self._receipts(self._opened(), RECEIPTS)
 
     def latest(self) -> pa.Table:
         """The newest receipt of every chunk."""
@@ -114,32 +122,34 @@ class Store:
                 columns=columns,
                 final_only=final_only,
             )
-        table = self._candles()
-        if table is None:
+        opened = self._opened()
+        if opened.candles is None:
             raise UsageError(f"there is no store at {self.uri} yet")
         frame = naming.timeframe_of(timeframe)
         choice = Choice(
-            instrument_keys=self._keys(table, symbols, frame),
+            instrument_keys=self._keys(opened, symbols, frame),
             timeframe=frame,
             first=naming.day_of(first, "first"),
             last=naming.day_of(last, "last"),
             final_only=final_only,
         )
-        return Candles(table, self.uri, choice, naming.columns_of(columns, USUAL, COLUMNS))
+        wanted = naming.columns_of(columns, USUAL, COLUMNS)
+        return Candles(opened.candles, self.uri, choice, wanted)
 
     def symbols(self) -> dict[str, list[str]]:
         """The instrument keys each symbol stands for, of all that was ever asked for."""
-        return naming.instruments_by_symbol(self._receipts(naming.SERIES, "TRUE"))
+        return naming.instruments_by_symbol(self._receipts(self._opened(), naming.SERIES))
 
     def holdings(self) -> list[Holding]:
         """What is held of each timeframe, from the tables' own statistics: no candle is read."""
-        candles, receipts = self._candles(), self.receipts()
-        if candles is None:
+        opened = self._opened()
+        if opened.candles is None:
             return []
         with tables.in_words(self.uri):
-            files = pa.table(candles.get_add_actions(flatten=True))
+            files = pa.table(opened.candles.get_add_actions(flatten=True))
         if files.num_rows == 0:
             return []
+        receipts = self._receipts(opened, RECEIPTS)
         stored = receipts.filter(pc.greater(receipts["rows"], 0)).group_by("timeframe")
         counted = stored.aggregate([("instrument_key", "count_distinct")])
         instruments = dict(
@@ -173,35 +183,42 @@ class Store:
         with tables.in_words(self.uri):
             return tables.open_table(f"{self.uri}/{name}", self._options)
 
-    def _candles(self) -> DeltaTable | None:
-        """The candles table as it is looked at."""
-        candles = self._table("candles")
-        if candles is not None and self._past is not None:
-            with tables.in_words(self.uri):
-                candles.load_as_version(self._past.version)
-        return candles
+    def _opened(self) -> _Tables:
+        chunks = self._table("chunks")  # before the candles, so that none is missed in between
+        candles = newest = self._table("candles")
+        if newest is not None and self._past is not None:
+            candles = self._at_version(self._past.version)
+        return _Tables(chunks, newest, candles)
 
-    def _receipts(self, columns: pa.Schema, condition: str) -> pa.Table:
+    def _at_version(self, version: int) -> DeltaTable:
+        table = self._table("candles")
+        assert table is not None
+        with tables.in_words(self.uri):
+            table.load_as_version(version)
+        return table
+
+    def _receipts(self, opened: _Tables, columns: pa.Schema, condition: str = "TRUE") -> pa.Table:
         """Those that `condition` selects; unfinished ones come along in any case."""
         telling = [name for name in ("candles_version", "fetched_at") if name not in columns.names]
         read = pa.schema([*columns, *(RECEIPTS.field(name) for name in telling)])
-        chunks = self._table("chunks")  # before the candles, so that none is missed in between
         with tables.in_words(self.uri):
-            pending = tables.unfinished(self._table("candles"), chunks, self.uri)
-            found = [] if chunks is None else [tables.scan(chunks, read, condition).read_all()]
-        found += [commit.receipts.select(read.names) for commit in pending]
+            pending = tables.unfinished(opened.newest, opened.chunks, self.uri)
+            found = [commit.receipts.select(read.names) for commit in pending]
+            if opened.chunks is not None:
+                found.insert(0, tables.scan(opened.chunks, read, condition).read_all())
         receipts = pa.concat_tables([read.empty_table(), *found]).combine_chunks()
         known = receipts if self._past is None else self._past.known(receipts)
         return known.select(columns.names)
 
     def _keys(
         self,
-        candles: DeltaTable,
+        opened: _Tables,
         symbols: str | Collection[str] | None,
         timeframe: Timeframe | None,
     ) -> list[str] | None:
         """The instruments meant; None: all. Raises UsageError where there can be no answer."""
-        held = {partition["timeframe"] for partition in candles.partitions()}
+        assert opened.candles is not None
+        held = {partition["timeframe"] for partition in opened.candles.partitions()}
         if not held:
             raise UsageError(f"{self.uri} holds no candles yet")
         if symbols is None:
@@ -210,10 +227,11 @@ class Store:
                 raise UsageError(f"{self.uri} holds no {timeframe}, only {there}", "timeframe")
             return None
         names = naming.several(symbols)
-        receipts = self._receipts(naming.SERIES, naming.naming(names))
+        receipts = self._receipts(opened, naming.SERIES, naming.naming(names))
         meant = naming.keys_of(names, receipts, self.symbols)
         without = naming.unanswered(meant, receipts, timeframe)
-        standing = self._standing(candles, [meant[name] for name in without], timeframe)
+        asked = [meant[name] for name in without]
+        standing = self._standing(opened.candles, asked, timeframe)
         reasons = [reason for name, reason in without.items() if meant[name] not in standing]
         if reasons:
             more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
@@ -233,10 +251,8 @@ class Store:
                 tables.scan(candles, key, condition).read_all()["instrument_key"].to_pylist()
             )
 
-    def _refuse_if_cleaned(self, newest: DeltaTable) -> None:
+    def _refuse_if_cleaned(self, newest: DeltaTable, seen: DeltaTable) -> None:
         """Raise UsageError if files of the version looked at are no longer there."""
-        seen = self._candles()
-        assert seen is not None
         with tables.in_words(self.uri):
             now, then = (
                 set(pa.table(table.get_add_actions())["path"].to_pylist())

@@ -137,8 +137,8 @@ def test_rows_count_even_where_no_receipt_speaks_of_them(kit, uri, monkeypatch):
     )
     told = Store._receipts
 
-    def without_hours(store, columns, condition):
-        receipts = told(store, columns, condition)
+    def without_hours(store, *asked):
+        receipts = told(store, *asked)
         return receipts.filter(pc.equal(receipts["timeframe"], "1day"))
 
     monkeypatch.setattr(Store, "_receipts", without_hours)
