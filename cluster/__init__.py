@@ -1,7 +1,26 @@
-"""What runs on the driver: from a config to a finished run.
+"""What runs on the driver: from a config to a finished run. `Store` is the door for notebooks.
 
 config, universe, plan     what to fetch
 session, crew, dispatch, run   fetching it
 standing, display, report, logs    saying how it goes
 lookalike/                 a local exchange that behaves like the provider, for demo and tests
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actors.writer.reading import Store
+    from actors.writer.selection import Candles
+
+__all__ = ["Candles", "Store"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the door when somebody comes through it: every command imports this package."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from actors.writer import reading
+
+    return getattr(reading, name)

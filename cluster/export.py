@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from contextlib import contextmanager
-from difflib import get_close_matches
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from actors.market.candles import CANDLES
+from actors.market.candles import TS
 from actors.market.errors import UsageError
 from actors.market.sessions import IST_SHIFT_US
+from actors.writer.selection import USUAL
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -34,18 +35,27 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
-#: What is handed out: all but the partition, and stamps as India's clocks show them.
+_TS = USUAL.get_field_index("ts")
+_TEXT = USUAL.set(_TS, USUAL.field(_TS).with_type(pa.string()))
 _IST_SHIFT = pa.scalar(IST_SHIFT_US, pa.duration("us"))
-_NAMES = [name for name in CANDLES.names if name != "period"]
-TYPED = pa.schema([CANDLES.field(name) for name in _NAMES]).set(
-    _NAMES.index("ts"), CANDLES.field("ts").with_type(pa.timestamp("us", tz="Asia/Kolkata"))
-)
-_TEXT = TYPED.set(_NAMES.index("ts"), CANDLES.field("ts").with_type(pa.string()))
 
 
 class _Sink(Protocol):
     def write_table(self, table: pa.Table) -> None: ...
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written; `candles_version` is what to ask for to have the same again."""
+
+    store: str
+    candles_version: int
+    rows: int
+    out: str
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
 
 
 def export(
@@ -58,11 +68,11 @@ def export(
     format: Format,  # noqa: A002  # the option's own name
     out: Path,
     overwrite: bool = False,
-) -> int:
-    """Write the candles to `out` by instrument, timeframe and time; returns how many.
+) -> Exported:
+    """Write the candles to `out` by instrument, timeframe and time.
 
     A symbol may also be a whole instrument key. The file appears only when it is complete. Raises
-    UsageError for an unknown symbol, a file that exists, and a choice that holds no candle.
+    UsageError for what the store never held, a file that exists, and a choice that holds no candle.
     """
     if out.is_symlink() or (out.exists() and not out.is_file()):
         raise UsageError(f"{out} is not a plain file", "--out")
@@ -70,40 +80,20 @@ def export(
         raise UsageError(f"{out} exists; choose another name or give --overwrite", "--out")
     if not out.parent.is_dir():
         raise UsageError(f"there is no folder {out.parent}", "--out")
-    keys = None if symbols is None else _instrument_keys(store, symbols)
+    candles = store.candles(symbols=symbols, timeframe=timeframe, first=first, last=last)
     rows = 0
     with _appearing(out) as aside:
-        tables = store.in_order(instrument_keys=keys, timeframe=timeframe, first=first, last=last)
         with _closing(_sink(Format(format), aside)) as sink:
-            for table in tables:
-                sink.write_table(table)
-                rows += table.num_rows
+            for piece in candles.pieces():
+                sink.write_table(piece)
+                rows += piece.num_rows
         if rows == 0:
             raise UsageError(_nothing(store, timeframe), "--store")
-    return rows
-
-
-def _instrument_keys(store: Store, symbols: Collection[str]) -> set[str]:
-    known = store.symbols()
-    keys = {key for found in known.values() for key in found}
-    chosen: set[str] = set()
-    for symbol in symbols:
-        if symbol in known:
-            chosen.update(known[symbol])
-        elif symbol in keys:
-            chosen.add(symbol)
-        else:
-            near = get_close_matches(symbol.upper(), known, n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise UsageError(f"the store knows no {symbol!r}{hint}", "--symbol")
-    return chosen
+    return Exported(store.uri, candles.version, rows, str(out))
 
 
 def _nothing(store: Store, timeframe: Timeframe | None) -> str:
-    holdings = store.holdings()
-    if not holdings:
-        return f"{store.uri} holds no candles yet"
-    held = "; ".join(f"{h.timeframe} from {h.first} to {h.last}" for h in holdings)
+    held = "; ".join(f"{h.timeframe} from {h.first} to {h.last}" for h in store.holdings())
     asked = f"{timeframe} " if timeframe else ""
     return f"no {asked}candle fits what was asked; held are {held}"
 
@@ -130,32 +120,28 @@ def _closing(sink: _Sink) -> Iterator[_Sink]:
 
 
 def _sink(format: Format, place: Path) -> _Sink:  # noqa: A002
+    sink: _Sink
     match format:
         case Format.CSV:
-            return _Shaped(pacsv.CSVWriter(place, _TEXT), _TEXT)
+            sink = _AsText(pacsv.CSVWriter(place, _TEXT))
         case Format.PARQUET:
-            return _Shaped(pq.ParquetWriter(place, TYPED, compression="zstd"), TYPED)
+            sink = pq.ParquetWriter(place, USUAL, compression="zstd")
         case Format.ARROW:
-            return _Shaped(pa.ipc.new_file(place, TYPED), TYPED)
+            sink = pa.ipc.new_file(place, USUAL)
         case Format.JSONL:
-            return _Shaped(_Lines(place), _TEXT)
+            sink = _AsText(_Lines(place))
+    return sink
 
 
-class _Shaped:
-    """Brings candles into the form a file wants."""
+class _AsText:
+    """Writes stamps as text, `2024-01-31T09:15:00+05:30`."""
 
-    def __init__(self, sink: _Sink, schema: pa.Schema) -> None:
+    def __init__(self, sink: _Sink) -> None:
         self._sink = sink
-        self._schema = schema
 
     def write_table(self, candles: pa.Table) -> None:
-        columns = {name: candles[name] for name in _NAMES}
-        if self._schema is _TEXT:
-            columns["ts"] = _clock_text(candles["ts"])
         self._sink.write_table(
-            pa.table(
-                [columns[n].cast(self._schema.field(n).type) for n in _NAMES], schema=self._schema
-            )
+            candles.set_column(_TS, _TEXT.field(_TS), _clock_text(candles["ts"]))
         )
 
     def close(self) -> None:
@@ -181,8 +167,9 @@ class _Lines:
 
 
 def _clock_text(ts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Stamps as text, `2024-01-31T09:15:00+05:30`."""
     clock = (
-        pc.add(ts.cast(pa.timestamp("us")), _IST_SHIFT).cast(pa.timestamp("s")).cast(pa.string())
+        pc.add(ts.cast(TS).cast(pa.timestamp("us")), _IST_SHIFT)
+        .cast(pa.timestamp("s"))
+        .cast(pa.string())
     )
     return pc.binary_join_element_wise(pc.replace_substring(clock, " ", "T"), "+05:30", "")

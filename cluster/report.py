@@ -26,7 +26,8 @@ class Summary:
     requests: int  # sent by this run, retries included
     seconds: float
     store: str
-    candles_version: int | None  # of the table after this run; None: there is no table yet
+    began_version: int | None  # of the candles table before this run; None: there was no table
+    candles_version: int | None  # after it; every version in between is its own
     quarantined: int = 0  # rows put aside as insane
     revised: int = 0  # candles that had been final and were changed
     rewritten: dict[str, float | None] = field(
@@ -50,6 +51,7 @@ def summarise(
     requests: int,
     seconds: float,
     store: str,
+    began_version: int | None,
     candles_version: int | None,
     unresolved: int,
     notes: list[str],
@@ -66,6 +68,7 @@ def summarise(
         requests=requests,
         seconds=round(seconds, 3),
         store=store,
+        began_version=began_version,
         candles_version=candles_version,
         quarantined=totals.quarantined,
         revised=totals.revised,

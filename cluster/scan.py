@@ -86,12 +86,24 @@ class Finished:
     lines: list[str]  # for people
 
 
-def prepare(config: RunConfig, provider: Provider, now: datetime) -> Prepared:
+#: Says what to fetch: all that is wanted, and the plan for what of it is to be asked for now.
+Planner = Callable[[RunConfig, Provider, Store, datetime], tuple[Wants, Plan]]
+
+
+def missing(
+    config: RunConfig, provider: Provider, store: Store, now: datetime
+) -> tuple[Wants, Plan]:
     """Resolve the universe, subtract what the store holds, and plan the rest."""
-    store = Store(config.store)
     wants = wants_of(config, provider.assets_url, provider.state_dir, now)
     known = held(store.receipts(), stale_too=config.on_revision == "warn")
-    found = plan(wants.wants, known, now, today=config.today)
+    return wants, plan(wants.wants, known, now, today=config.today)
+
+
+def prepare(
+    config: RunConfig, provider: Provider, now: datetime, planner: Planner = missing
+) -> Prepared:
+    store = Store(config.store)
+    wants, found = planner(config, provider, store, now)
     with closing(Ledger(provider.state_dir)) as ledger:
         terms = terms_of(config, provider, ledger.salt)
         main = terms[Family.HISTORICAL]
@@ -99,13 +111,15 @@ def prepare(config: RunConfig, provider: Provider, now: datetime) -> Prepared:
     return Prepared(config, provider, store, wants, found, terms, use)
 
 
-def scan(config: RunConfig, console: Console, address: str | None = None) -> Finished:
+def scan(
+    config: RunConfig, console: Console, address: str | None = None, planner: Planner = missing
+) -> Finished:
     """Fetch what is missing. With nothing to fetch, nothing is started and nothing is written."""
     with provider_of(config) as provider:
         if answers := recover(config.store, provider.state_dir):
             said = f"Stored {answers:,} answers that a run had fetched before it was cut off."
             console.print(said, markup=False, highlight=False)
-        prepared = prepare(config, provider, datetime.now(UTC))
+        prepared = prepare(config, provider, datetime.now(UTC), planner)
         notes = map(str, prepared.plan.notes)
         for warning in (*prepared.wants.warnings, *prepared.wants.notes, *notes):
             console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -116,15 +130,16 @@ def execute(prepared: Prepared, console: Console, address: str | None = None) ->
     """Work a plan off, and leave a manifest, a log and a report in the run's folder."""
     run_id = new_run_id(datetime.now(UTC))
     if not prepared.plan.chunks:
-        return _finished(prepared, run_id, Worked(), 0.0)
+        return _finished(prepared, run_id, Worked(), 0.0, prepared.store.candles_version())
     with occupied(prepared.store.uri):
         return _execute(prepared, run_id, console, address)
 
 
 def _execute(prepared: Prepared, run_id: str, console: Console, address: str | None) -> Finished:
     began, began_s = datetime.now(UTC), time.monotonic()
+    began_version = prepared.store.candles_version()
     folder = prepared.store.run(run_id)
-    folder.write("manifest.json", _json(_manifest(prepared, run_id, began)))
+    folder.write("manifest.json", _json(_manifest(prepared, run_id, began, began_version)))
     with _log_file(folder) as path, run_log(path, console):
         log.info("run.started", extra={"run_id": run_id, "chunks": len(prepared.plan.chunks)})
         worked = Worked(planned=len(prepared.plan.chunks))
@@ -134,7 +149,7 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
             # A value from here on, so that what was stored until then is still told.
             worked.broken = error
             log.error("run.broken", extra={"error": str(error)})  # noqa: TRY400  # it says all
-        finished = _finished(prepared, run_id, worked, time.monotonic() - began_s)
+        finished = _finished(prepared, run_id, worked, time.monotonic() - began_s, began_version)
         log.info("run.ended", extra=finished.summary.as_dict())
     try:
         folder.write("report.json", _json(_report(finished, began)))
@@ -227,7 +242,9 @@ def _crew_settings(prepared: Prepared, run_id: str) -> CrewSettings:
     )
 
 
-def _finished(prepared: Prepared, run_id: str, worked: Worked, seconds: float) -> Finished:
+def _finished(
+    prepared: Prepared, run_id: str, worked: Worked, seconds: float, began_version: int | None
+) -> Finished:
     unresolved = prepared.wants.unresolved
     summary = summarise(
         run_id=run_id,
@@ -236,6 +253,7 @@ def _finished(prepared: Prepared, run_id: str, worked: Worked, seconds: float) -
         requests=worked.requests,
         seconds=seconds,
         store=prepared.store.uri,
+        began_version=began_version,
         candles_version=prepared.store.candles_version(),
         unresolved=len(unresolved),
         notes=[str(note) for note in prepared.plan.notes],
@@ -254,7 +272,9 @@ def _finished(prepared: Prepared, run_id: str, worked: Worked, seconds: float) -
     return Finished(summary, code, told)
 
 
-def _manifest(prepared: Prepared, run_id: str, began: datetime) -> dict[str, Any]:
+def _manifest(
+    prepared: Prepared, run_id: str, began: datetime, began_version: int | None
+) -> dict[str, Any]:
     """What the run set out to do, and from where: enough to repeat it."""
     return {
         "run_id": run_id,
@@ -265,7 +285,7 @@ def _manifest(prepared: Prepared, run_id: str, began: datetime) -> dict[str, Any
         "instruments": len(prepared.wants.instruments),
         "unresolved": [str(name) for name in prepared.wants.unresolved],
         "notes": [*prepared.wants.notes, *map(str, prepared.plan.notes)],
-        "candles_version": prepared.store.candles_version(),
+        "began_version": began_version,
         "chunks": [chunk.id for chunk in prepared.plan.chunks],
     }
 

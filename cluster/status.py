@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from actors.market.sessions import IST
+from actors.writer.naming import by_length
 from actors.writer.reading import Holding, Store
 
 #: So many runs and dead letters are listed for people; `--json` gives all.
@@ -30,6 +32,11 @@ class StoreStatus:
     failed: list[dict[str, Any]]  # dead letters, as rows of the receipts table
     runs: list[dict[str, Any]]  # reports, or manifests of runs that have none; newest first
 
+    @property
+    def causes(self) -> dict[str, int]:
+        """Dead letters by cause, most first."""
+        return dict(Counter(row["cause"] for row in self.failed).most_common())
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "store": self.store,
@@ -45,21 +52,25 @@ class StoreStatus:
                 for h in self.holdings
             ],
             "not_final": self.not_final,
+            "causes": self.causes,
             "failed": self.failed,
             "runs": self.runs,
         }
 
 
 def look(store: Store) -> StoreStatus:
+    """At a store, or at what it was; runs that had not written yet are left out."""
+    runs = [_run(store, run_id) for run_id in reversed(store.runs())]
+    version = store.candles_version()
     latest = store.latest()
     provisional = pc.and_(pc.invert(latest["final"]), pc.not_equal(latest["status"], "failed"))
     return StoreStatus(
         store=store.uri,
-        candles_version=store.candles_version(),
+        candles_version=version,
         holdings=store.holdings(),
         not_final=latest.filter(provisional).num_rows,
         failed=_plain(store.dead_letters()),
-        runs=[_run(store, run_id) for run_id in reversed(store.runs())],
+        runs=[run for run in runs if _version(run) <= (version or 0)],
     )
 
 
@@ -76,7 +87,8 @@ def tables(status: StoreStatus) -> list[RenderableType]:
             f"{status.not_final:,} chunks reach into unsettled days; a later run asks again."
         )
     if status.failed:
-        shown.append(_dead_letters(status.failed))
+        shown += [_causes(status), _dead_letters(status.failed)]
+        shown.append("`candlefleet retry CONFIG` asks for them again.")
     if status.runs:
         shown.append(_runs(status.runs))
     return shown
@@ -91,9 +103,19 @@ def _held(holdings: list[Holding]) -> Table:
     return table
 
 
+def _causes(status: StoreStatus) -> Table:
+    title = f"Dead letters: {len(status.failed):,}"
+    table = Table("cause", "chunks", "instruments", "timeframes", title=title, title_justify="left")
+    for cause, chunks in status.causes.items():
+        rows = [row for row in status.failed if row["cause"] == cause]
+        instruments = {row["instrument_key"] for row in rows}
+        timeframes = by_length({row["timeframe"] for row in rows})
+        table.add_row(cause, f"{chunks:,}", f"{len(instruments):,}", ", ".join(timeframes))
+    return table
+
+
 def _dead_letters(failed: list[dict[str, Any]]) -> Table:
-    title = f"Dead letters: {len(failed):,}"
-    table = Table("chunk", "cause", "attempts", "error", title=title, title_justify="left")
+    table = Table("chunk", "cause", "attempts", "error")
     for row in failed[:LISTED]:
         table.add_row(row["chunk_id"], row["cause"], str(row["attempts"]), row["error"])
     if len(failed) > LISTED:
@@ -102,13 +124,12 @@ def _dead_letters(failed: list[dict[str, Any]]) -> Table:
 
 
 def _runs(runs: list[dict[str, Any]]) -> Table:
-    columns = ("run", "outcome", "stored", "empty", "failed", "pending", "candles", "requests")
-    table = Table(*columns, title="Runs, newest first", title_justify="left")
-    table.columns[0].overflow = "fold"  # a run's id is for copying
+    """As many columns as 80 characters hold; `--json` has the rest."""
+    heads = ("run", "outcome", "chunks", "failed", "candles", "version")
+    table = Table(*heads, title="Runs, newest first", title_justify="left")
+    table.columns[0].no_wrap = True  # a run's id is for copying
     for run in runs[:LISTED]:
-        numbers = [
-            run.get(name) for name in ("stored", "empty", "failed", "pending", "rows", "requests")
-        ]
+        numbers = [run.get(name) for name in ("planned", "failed", "rows", "candles_version")]
         table.add_row(
             run["run_id"], run["outcome"], *("" if n is None else f"{n:,}" for n in numbers)
         )
@@ -117,11 +138,19 @@ def _runs(runs: list[dict[str, Any]]) -> Table:
 
 def _run(store: Store, run_id: str) -> dict[str, Any]:
     """Its report; of a run that was cut off before it could write one, only what is known."""
-    report = store.run(run_id).read("report.json")
-    if report is None:
-        return {"run_id": run_id, "outcome": "cut off, or still running"}
-    content: dict[str, Any] = json.loads(report)
-    return content
+    folder = store.run(run_id)
+    report = folder.read("report.json")
+    if report is not None:
+        content: dict[str, Any] = json.loads(report)
+        return content
+    manifest = json.loads(folder.read("manifest.json") or b"{}")
+    known = {name: manifest[name] for name in ("began", "began_version") if name in manifest}
+    return {"run_id": run_id, "outcome": "cut off, or still running", **known}
+
+
+def _version(run: dict[str, Any]) -> int:
+    """The version it left behind, or began from if it left no word."""
+    return int(run.get("candles_version") or run.get("began_version") or 0)
 
 
 def _plain(receipts: pa.Table) -> list[dict[str, Any]]:

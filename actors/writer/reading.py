@@ -1,29 +1,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from actors.market.candles import CANDLES
-from actors.market.errors import StoreError
-from actors.market.timeframe import Timeframe
-from actors.writer import coverage, tables
+from actors.market.errors import StoreError, UsageError
+from actors.writer import coverage, moment, naming, tables
 from actors.writer.folder import Folder, absolute
 from actors.writer.predicate import selecting
 from actors.writer.receipts import RECEIPTS
+from actors.writer.selection import COLUMNS, USUAL, Candles, Choice
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
     from datetime import date
 
     from deltalake import DeltaTable
 
-#: `in_order` takes as many instruments together as have fewer rows than this, or one.
-ROWS_TOGETHER = 500_000
+    from actors.market.timeframe import Timeframe
 
-_ORDER = [("instrument_key", "ascending"), ("timeframe", "ascending"), ("ts", "ascending")]
+_LISTED = 5  # names in one complaint
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,14 @@ class Holding:
     last: date  # the newest one's
 
 
+class _Tables(NamedTuple):
+    chunks: DeltaTable | None
+    newest: DeltaTable | None  # candles
+    candles: DeltaTable | None  # the same, or the version that is looked at
+
+
 class Store:
-    """Reads a store. One that does not exist yet is empty; every call sees the newest version.
+    """Reads a store; every call sees the newest version. One that is not there yet has no receipts.
 
     Rows and receipts appear together, even after a crash between their commits.
     """
@@ -46,22 +52,37 @@ class Store:
     def __init__(self, uri: str, *, storage_options: dict[str, str] | None = None) -> None:
         self.uri = absolute(uri)
         self._options = storage_options
+        self._past: moment.Past | None = None
 
-    def exists(self) -> bool:
-        return self._table("candles") is not None
+    def at(self, as_of: moment.AsOf) -> Store:
+        """The store as it was at a version of the candles table, or at a moment.
+
+        Raises UsageError for a version that never was, one whose files have been cleaned away since,
+        and a moment before the first one.
+        """
+        candles = self._table("candles")
+        if candles is None:
+            raise UsageError(f"there is no store at {self.uri} yet")
+        with tables.in_words(self.uri):
+            commits = {
+                int(entry["version"]): datetime.fromtimestamp(entry.get("timestamp", 0) / 1e3, UTC)
+                for entry in candles.history()
+            }
+        seen = Store(self.uri, storage_options=self._options)
+        seen._past = moment.past(as_of, commits)
+        seen._refuse_if_cleaned(candles, seen._at_version(seen._past.version))
+        return seen
 
     def candles_version(self) -> int | None:
         """Version of the candles table; None if there is none yet."""
+        if self._past is not None:
+            return self._past.version
         candles = self._table("candles")
         return None if candles is None else int(candles.version())
 
     def receipts(self) -> pa.Table:
         """Every receipt there is, as RECEIPTS."""
-        chunks = self._table("chunks")  # before the candles, so that none is missed in between
-        with tables.in_words(self.uri):
-            pending = tables.unfinished(self._table("candles"), chunks, self.uri)
-            known = RECEIPTS.empty_table() if chunks is None else _all(chunks, RECEIPTS)
-        return pa.concat_tables([known, *(commit.receipts for commit in pending)]).combine_chunks()
+        return self._receipts(self._opened(), RECEIPTS)
 
     def latest(self) -> pa.Table:
         """The newest receipt of every chunk."""
@@ -78,73 +99,57 @@ class Store:
     def candles(
         self,
         *,
-        symbols: Collection[str] | None = None,
-        instrument_keys: Collection[str] | None = None,
+        symbols: str | Collection[str] | None = None,
         timeframe: Timeframe | str | None = None,
-        first: date | None = None,
-        last: date | None = None,
-        columns: Collection[str] | None = None,
-    ) -> pa.Table:
-        """Candles that pass every filter given, ordered by instrument, timeframe and time.
+        first: date | str | None = None,
+        last: date | str | None = None,
+        columns: str | Collection[str] | None = None,
+        final_only: bool = False,
+        as_of: moment.AsOf | None = None,
+    ) -> Candles:
+        """Candles that pass every filter given.
 
-        `first` and `last` are IST days, both included. A symbol may name several instruments.
+        `symbols` are trading symbols or instrument keys; `first` and `last` IST days, both included.
+        Raises UsageError for a symbol or timeframe of which nothing was ever fetched: that would not
+        be an empty answer, but none. See `at` for `as_of`.
         """
-        keys = self._keys(symbols, instrument_keys)
-        wanted = (
-            CANDLES if columns is None else pa.schema([CANDLES.field(name) for name in columns])
-        )
-        candles = self._table("candles")
-        if candles is None:
-            return wanted.empty_table()
-        frame = Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe
-        condition = selecting(instrument_keys=keys, timeframe=frame, first=first, last=last)
-        ordering = [name for name, _ in _ORDER if name not in wanted.names]
-        read = pa.schema([*wanted, *(CANDLES.field(name) for name in ordering)])
-        with tables.in_words(self.uri):
-            return (
-                tables.scan(candles, read, condition)
-                .read_all()
-                .sort_by(_ORDER)
-                .select(wanted.names)
+        if as_of is not None:
+            return self.at(as_of).candles(
+                symbols=symbols,
+                timeframe=timeframe,
+                first=first,
+                last=last,
+                columns=columns,
+                final_only=final_only,
             )
-
-    def in_order(
-        self,
-        *,
-        instrument_keys: Collection[str] | None = None,
-        timeframe: Timeframe | None = None,
-        first: date | None = None,
-        last: date | None = None,
-    ) -> Iterator[pa.Table]:
-        """The same candles in the same order, a few instruments at a time, all of one version."""
-        receipts = self.receipts()
-        candles = self._table("candles")
-        if candles is None:
-            return
-        for keys in _groups(receipts, instrument_keys, timeframe):
-            condition = selecting(instrument_keys=keys, timeframe=timeframe, first=first, last=last)
-            with tables.in_words(self.uri):
-                rows = tables.scan(candles, CANDLES, condition).read_all().sort_by(_ORDER)
-            if rows.num_rows:
-                yield rows
+        opened = self._opened()
+        if opened.candles is None:
+            raise UsageError(f"there is no store at {self.uri} yet")
+        frame = naming.timeframe_of(timeframe)
+        choice = Choice(
+            instrument_keys=self._keys(opened, symbols, frame),
+            timeframe=frame,
+            first=naming.day_of(first, "first"),
+            last=naming.day_of(last, "last"),
+            final_only=final_only,
+        )
+        wanted = naming.columns_of(columns, USUAL, COLUMNS)
+        return Candles(opened.candles, self.uri, choice, wanted)
 
     def symbols(self) -> dict[str, list[str]]:
         """The instrument keys each symbol stands for, of all that was ever asked for."""
-        pairs = self.receipts().group_by(["symbol", "instrument_key"]).aggregate([]).to_pylist()
-        found: dict[str, list[str]] = {}
-        for pair in sorted(pairs, key=lambda pair: (pair["symbol"], pair["instrument_key"])):
-            found.setdefault(pair["symbol"], []).append(pair["instrument_key"])
-        return found
+        return naming.instruments_by_symbol(self._receipts(self._opened(), naming.SERIES))
 
     def holdings(self) -> list[Holding]:
         """What is held of each timeframe, from the tables' own statistics: no candle is read."""
-        candles, receipts = self._table("candles"), self.receipts()
-        if candles is None:
+        opened = self._opened()
+        if opened.candles is None:
             return []
         with tables.in_words(self.uri):
-            files = pa.table(candles.get_add_actions(flatten=True))
+            files = pa.table(opened.candles.get_add_actions(flatten=True))
         if files.num_rows == 0:
             return []
+        receipts = self._receipts(opened, RECEIPTS)
         stored = receipts.filter(pc.greater(receipts["rows"], 0)).group_by("timeframe")
         counted = stored.aggregate([("instrument_key", "count_distinct")])
         instruments = dict(
@@ -153,11 +158,11 @@ class Store:
         sums = files.group_by("partition.timeframe").aggregate(
             [("num_records", "sum"), ("min.date", "min"), ("max.date", "max")]
         )
-        rows = zip(*(column.to_pylist() for column in sums.itercolumns()), strict=True)
-        return sorted(
-            (Holding(label, instruments.get(label, 0), *rest) for label, *rest in rows),
-            key=lambda holding: _length(Timeframe.parse(holding.timeframe)),
-        )
+        found = {
+            label: Holding(label, instruments.get(label, 0), *rest)
+            for label, *rest in zip(*(c.to_pylist() for c in sums.itercolumns()), strict=True)
+        }
+        return [found[label] for label in naming.by_length(found)]
 
     def runs(self) -> list[str]:
         """Ids of the runs that left files here, in order."""
@@ -172,47 +177,91 @@ class Store:
         return Folder(self.uri)
 
     def _table(self, name: str) -> DeltaTable | None:
+        """The newest version."""
         if self._folder.is_file():
             raise StoreError("is a file, not a folder", self.uri)
         with tables.in_words(self.uri):
             return tables.open_table(f"{self.uri}/{name}", self._options)
 
+    def _opened(self) -> _Tables:
+        chunks = self._table("chunks")  # before the candles, so that none is missed in between
+        candles = newest = self._table("candles")
+        if newest is not None and self._past is not None:
+            candles = self._at_version(self._past.version)
+        return _Tables(chunks, newest, candles)
+
+    def _at_version(self, version: int) -> DeltaTable:
+        table = self._table("candles")
+        assert table is not None
+        with tables.in_words(self.uri):
+            table.load_as_version(version)
+        return table
+
+    def _receipts(self, opened: _Tables, columns: pa.Schema, condition: str = "TRUE") -> pa.Table:
+        """Those that `condition` selects; unfinished ones come along in any case."""
+        telling = [name for name in ("candles_version", "fetched_at") if name not in columns.names]
+        read = pa.schema([*columns, *(RECEIPTS.field(name) for name in telling)])
+        with tables.in_words(self.uri):
+            pending = tables.unfinished(opened.newest, opened.chunks, self.uri)
+            found = [commit.receipts.select(read.names) for commit in pending]
+            if opened.chunks is not None:
+                found.insert(0, tables.scan(opened.chunks, read, condition).read_all())
+        receipts = pa.concat_tables([read.empty_table(), *found]).combine_chunks()
+        known = receipts if self._past is None else self._past.known(receipts)
+        return known.select(columns.names)
+
     def _keys(
-        self, symbols: Collection[str] | None, instrument_keys: Collection[str] | None
-    ) -> set[str] | None:
+        self,
+        opened: _Tables,
+        symbols: str | Collection[str] | None,
+        timeframe: Timeframe | None,
+    ) -> list[str] | None:
+        """The instruments meant; None: all. Raises UsageError where there can be no answer."""
+        assert opened.candles is not None
+        held = {partition["timeframe"] for partition in opened.candles.partitions()}
+        if not held:
+            raise UsageError(f"{self.uri} holds no candles yet")
         if symbols is None:
-            return None if instrument_keys is None else set(instrument_keys)
-        known = self.symbols()
-        named = {key for symbol in symbols for key in known.get(symbol, [])}
-        return named if instrument_keys is None else named & set(instrument_keys)
+            if timeframe is not None and timeframe.label not in held:
+                there = ", ".join(naming.by_length(held))
+                raise UsageError(f"{self.uri} holds no {timeframe}, only {there}", "timeframe")
+            return None
+        names = naming.several(symbols)
+        receipts = self._receipts(opened, naming.SERIES, naming.naming(names))
+        meant = naming.keys_of(names, receipts, self.symbols)
+        without = naming.unanswered(meant, receipts, timeframe)
+        asked = [meant[name] for name in without]
+        standing = self._standing(opened.candles, asked, timeframe)
+        reasons = [reason for name, reason in without.items() if meant[name] not in standing]
+        if reasons:
+            more = f"; and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
+            raise UsageError("; ".join(reasons[:_LISTED]) + more, "symbols")
+        return list(meant.values())
 
+    def _standing(
+        self, candles: DeltaTable, keys: list[str], timeframe: Timeframe | None
+    ) -> set[str]:
+        """Those of `keys` that have rows whatever the receipts say, as derived timeframes may."""
+        if not keys:
+            return set()
+        key = pa.schema([CANDLES.field("instrument_key")])
+        condition = selecting(instrument_keys=keys, timeframe=timeframe)
+        with tables.in_words(self.uri):
+            return set(
+                tables.scan(candles, key, condition).read_all()["instrument_key"].to_pylist()
+            )
 
-def _all(table: DeltaTable, schema: pa.Schema) -> pa.Table:
-    return tables.scan(table, schema, "TRUE").read_all()
-
-
-def _groups(
-    receipts: pa.Table, instrument_keys: Collection[str] | None, timeframe: Timeframe | None
-) -> Iterator[list[str]]:
-    """Instruments in order, as many together as their receipts allow. Replaced rows count twice."""
-    if timeframe is not None:
-        receipts = receipts.filter(pc.equal(receipts["timeframe"], timeframe.label))
-    counted = (
-        receipts.group_by("instrument_key").aggregate([("rows", "sum")]).sort_by("instrument_key")
-    )
-    group: list[str] = []
-    rows = 0
-    for key, more in zip(*(column.to_pylist() for column in counted.itercolumns()), strict=True):
-        if more == 0 or (instrument_keys is not None and key not in instrument_keys):
-            continue
-        if group and rows + more > ROWS_TOGETHER:
-            yield group
-            group, rows = [], 0
-        group.append(key)
-        rows += more
-    if group:
-        yield group
-
-
-def _length(timeframe: Timeframe) -> tuple[int, int]:
-    return list(type(timeframe.unit)).index(timeframe.unit), timeframe.interval
+    def _refuse_if_cleaned(self, newest: DeltaTable, seen: DeltaTable) -> None:
+        """Raise UsageError if files of the version looked at are no longer there."""
+        with tables.in_words(self.uri):
+            now, then = (
+                set(pa.table(table.get_add_actions())["path"].to_pylist())
+                for table in (newest, seen)
+            )
+        missing = then - now
+        for folder in {path.rpartition("/")[0] for path in missing}:
+            names = self._folder.within(f"candles/{folder}").names()
+            missing -= {f"{folder}/{name}" for name in names}
+        if missing:
+            problem = "cannot be read any more: files of it have been cleaned away"
+            raise UsageError(f"version {seen.version()} of {self.uri} {problem}")

@@ -70,7 +70,7 @@ def in_words(store: str) -> Iterator[None]:
         yield
     except CommitFailedError as error:
         raise fenced(store) from error
-    except (DeltaError, OSError) as error:
+    except (DeltaError, OSError, pa.ArrowException) as error:
         raise StoreError(_first_words(str(error)), store) from error
 
 

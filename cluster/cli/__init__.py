@@ -45,6 +45,7 @@ for verb in (
     fetching.demo,
     fetching.plan,
     fetching.scan,
+    fetching.retry,
     fetching.universe,
     fetching.budget,
     reading.status,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
 import typer
 
+from actors.market.chunk import Cause
 from cluster.cli.options import (
     Address,
     AssetsUrl,
@@ -19,6 +21,7 @@ from cluster.cli.options import (
     load_config,
     print_json,
     say,
+    timeframe_of,
 )
 from cluster.exit import Exit
 
@@ -72,6 +75,47 @@ def scan(
 
     settings = load_config(config, store, base_url, assets_url, first, last)
     finished = work(settings, console(), address)
+    say(finished.lines)
+    if as_json:
+        print_json(finished.summary.as_dict())
+    raise typer.Exit(finished.exit)
+
+
+def retry(
+    config: ConfigFile,
+    store: StoreOver = None,
+    base_url: BaseUrl = None,
+    cause: Annotated[
+        list[Cause] | None,
+        typer.Option("--cause", metavar="C", help="Only this one: timeout ...; repeatable."),
+    ] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option("--symbol", metavar="S", help="Only this symbol or key; repeatable."),
+    ] = None,
+    timeframe: Annotated[
+        list[str] | None,
+        typer.Option("--timeframe", metavar="T", help="Only this one: 1day ...; repeatable."),
+    ] = None,
+    run: Annotated[
+        list[str] | None,
+        typer.Option("--run", metavar="ID", help="Only what this run left; repeatable."),
+    ] = None,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Ask again for the dead letters of a store, with a config's provider, budget and fleet."""
+    from cluster.retry import Filters
+    from cluster.retry import retry as work
+
+    filters = Filters(
+        causes=cause or (),
+        symbols=symbol or (),
+        timeframes=[timeframe_of(label) for label in timeframe or ()],
+        runs=run or (),
+    )
+    settings = load_config(config, store, base_url, None, None, None)
+    finished = work(settings, filters, console(), address)
     say(finished.lines)
     if as_json:
         print_json(finished.summary.as_dict())

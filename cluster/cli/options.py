@@ -15,6 +15,7 @@ from actors.market.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from actors.writer.reading import Store
     from cluster.config import RunConfig
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML or JSON config file.")]
@@ -37,6 +38,18 @@ ToOver = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 StoreUri = Annotated[str, typer.Option("--store", metavar="URI", help="Where the table lives.")]
+AtVersion = Annotated[
+    int | None,
+    typer.Option("--version", metavar="N", help="As of this version of the candles table."),
+]
+AtTime = Annotated[
+    str | None,
+    typer.Option(
+        "--as-of",
+        metavar="TIME",
+        help="As of this moment, ISO; India's, unless it names a zone. A day is its midnight.",
+    ),
+]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -62,6 +75,22 @@ def load_config(
         config,
         Overrides(store=store, base_url=base_url, assets_url=assets_url, first=first, last=last),
     )
+
+
+def opened(store: str, version: int | None, as_of: str | None) -> Store:
+    """The store at its newest, or as it was."""
+    from actors.writer.reading import Store
+
+    if version is not None and as_of is not None:
+        raise UsageError("say --version or --as-of, not both", "--version")
+    newest = Store(store)
+    moment = as_of if version is None else version
+    if moment is None:
+        return newest
+    try:
+        return newest.at(moment)
+    except UsageError as error:
+        raise UsageError(error.problem, "--as-of" if version is None else "--version") from None
 
 
 def timeframe_of(label: str | None) -> Any:

@@ -9,10 +9,13 @@ from typing import Annotated
 import typer
 
 from cluster.cli.options import (
+    AtTime,
+    AtVersion,
     Json,
     StoreUri,
     console,
     day_of,
+    opened,
     print_json,
     say,
     timeframe_of,
@@ -26,12 +29,13 @@ class ExportFormat(StrEnum):
     JSONL = "jsonl"
 
 
-def status(store: StoreUri, as_json: Json = False) -> None:
+def status(
+    store: StoreUri, version: AtVersion = None, as_of: AtTime = None, as_json: Json = False
+) -> None:
     """Show what a store holds, its dead letters and its runs."""
-    from actors.writer.reading import Store
     from cluster.status import look, tables
 
-    found = look(Store(store))
+    found = look(opened(store, version, as_of))
     if as_json:
         print_json(found.as_dict())
         return
@@ -55,15 +59,17 @@ def export(
     last: Annotated[
         str | None, typer.Option("--to", metavar="DATE", help="Last day, included.")
     ] = None,
+    version: AtVersion = None,
+    as_of: AtTime = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write candles from the store into one file that anything can read."""
-    from actors.writer.reading import Store
     from cluster.export import Format
     from cluster.export import export as write
 
-    rows = write(
-        Store(store),
+    done = write(
+        opened(store, version, as_of),
         symbols=symbol or None,
         timeframe=timeframe_of(timeframe),
         first=day_of(first, "--from"),
@@ -72,4 +78,6 @@ def export(
         out=out,
         overwrite=overwrite,
     )
-    say([f"{rows:,} candles written to {out}"])
+    say([f"{done.rows:,} candles of version {done.candles_version} written to {done.out}"])
+    if as_json:
+        print_json(done.as_dict())

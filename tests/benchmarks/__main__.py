@@ -16,6 +16,7 @@ from tests.benchmarks import (
     fetch,
     permits,
     prediction,
+    reading,
     startup,
     update,
 )
@@ -31,6 +32,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "budget_bound": budget_bound.run,
     "update": update.run,
     "crashes": crashes.run,
+    "reading": reading.run,
 }
 
 

@@ -6,11 +6,14 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from actors.writer.store import StoreWriter
 from cluster.lookalike.launch import Lookalike, run_lookalike
+from tests.actors.writer.conftest import Kit
 
 WITHIN_S = 60
 
@@ -97,6 +100,12 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
             "--timeframe",
         ),
         (["export", "--store", "x", "--format", "csv", "--out", "x", "--from", "1/2/24"], "--from"),
+        (["status", "--store", "x", "--version", "1", "--as-of", "2024-01-31"], "not both"),
+        (["status", "--store", "nowhere", "--as-of", "2024-01-31"], "--as-of: there is no store"),
+        (["status", "--store", "x", "--version", "newest"], "--version"),
+        (["retry", "CONFIG", "--cause", "bad_luck"], "bad_luck"),
+        (["retry", "CONFIG", "--timeframe", "5m"], "--timeframe"),
+        (["retry", "CONFIG", "--symbol", "SBIN"], "--symbol: the store knows no 'SBIN'"),
     ],
 )
 def test_a_mistake_is_exit_2_in_the_users_words(config: Path, words: list[str], told: str) -> None:
@@ -130,6 +139,30 @@ def test_status_of_a_store_that_is_not_there_says_so(tmp_path: Path) -> None:
     assert (
         json.loads(candlefleet("status", "--store", tmp_path / "x", "--json").stdout)["runs"] == []
     )
+
+
+def test_without_dead_letters_there_is_nothing_to_retry(config: Path, tmp_path: Path) -> None:
+    done = candlefleet("retry", config, "--json")
+    assert done.returncode == 0, done.stderr
+    assert "No dead letter" in done.stderr
+    assert json.loads(done.stdout)["planned"] == 0
+    assert not (tmp_path / "store").exists()
+
+
+def test_an_export_of_an_earlier_version_is_what_it_held(tmp_path: Path) -> None:
+    kit, store = Kit(), str(tmp_path / "store")
+    writer = StoreWriter(store)
+    for month in (1, 2):
+        chunk = kit.chunk("NSE_EQ|SBIN", date(2024, month, 1), date(2024, month, 28))
+        writer.commit([kit.stored(chunk)])
+    words = ["export", "--store", store, "--format", "csv", "--out", tmp_path / "x.csv", "--json"]
+    told = json.loads(candlefleet(*words, "--version", "1").stdout)
+    assert (told["rows"], told["candles_version"]) == (28, 1)
+    assert len((tmp_path / "x.csv").read_text().splitlines()) == 1 + 28
+    refused = candlefleet(*words, "--overwrite", "--version", "3")
+    assert refused.returncode == 2
+    assert "--version: there is no version 3, only 0 to 2" in refused.stderr
+    assert "56 candles of version 2" in candlefleet(*words, "--overwrite").stderr
 
 
 def test_the_version_is_told() -> None:

@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from actors.market.candles import BARS, CANDLES, Delivery, label_candles
+from actors.market.candles import BARS, Delivery, label_candles
 from actors.market.chunk import Chunk, Receipt, Status
 from actors.market.errors import UsageError
 from actors.market.sessions import IST
 from actors.market.timeframe import Timeframe
-from actors.writer import reading
+from actors.writer import selection
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 from cluster.export import Format, export
@@ -24,7 +24,6 @@ KEYS = {
     "NSE_INDEX|Nifty 50": "Nifty 50",
     "NSE_EQ|X": 'M&M "quoted", Ltd',
 }
-NAMES = [name for name in CANDLES.names if name != "period"]
 FIRST, LAST = date(2024, 1, 1), date(2024, 1, 5)
 DAY, MINUTES = Timeframe.parse("1day"), Timeframe.parse("5minute")
 
@@ -78,13 +77,13 @@ READ = {"csv": read_csv, "jsonl": read_jsonl, "parquet": read_typed, "arrow": re
 @pytest.mark.parametrize("form", list(Format))
 def test_every_format_comes_back_as_it_stood(store, tmp_path, monkeypatch, form):
     """All columns, exactly, in order; stamps in IST. In pieces, as a big store would be written."""
-    monkeypatch.setattr(reading, "ROWS_TOGETHER", 400)
+    monkeypatch.setattr(selection, "ROWS_TOGETHER", 400)
     out = tmp_path / f"candles.{form}"
-    assert export(store, format=form, out=out) == 3 * (375 + 5)
+    done = export(store, format=form, out=out)
+    assert (done.rows, done.candles_version) == (3 * (375 + 5), store.candles_version())
     expected = [
-        {name: row[name] for name in NAMES}
-        | {"ts": row["ts"].astimezone(IST).isoformat(), "date": str(row["date"])}
-        for row in store.candles().to_pylist()
+        row | {"ts": row["ts"].isoformat(), "date": str(row["date"])}
+        for row in store.candles().to_arrow().to_pylist()
     ]
     assert list(READ[form](out)) == expected
     assert expected[0]["ts"] == "2024-01-01T00:00:00+05:30"  # a day starts at midnight in India
@@ -99,7 +98,8 @@ def test_only_what_was_chosen_is_written(store, tmp_path):
         "timeframe": MINUTES,
         "first": date(2024, 1, 4),
     }
-    assert export(store, **chosen, last=LAST, format=Format.JSONL, out=out) == 2 * 2 * 75
+    done = export(store, **chosen, last=LAST, format=Format.JSONL, out=out)
+    assert done.rows == 2 * 2 * 75
     rows = read_jsonl(out)
     assert {row["symbol"] for row in rows} == {"SBIN", "Nifty 50"}
     assert {(row["timeframe"], row["date"]) for row in rows} == {
@@ -115,7 +115,7 @@ def test_a_file_that_exists_is_kept_unless_told_otherwise(store, tmp_path):
     with pytest.raises(UsageError, match="exists"):
         export(store, format=Format.CSV, out=out)
     assert out.read_text() == "precious"
-    assert export(store, timeframe=DAY, format=Format.CSV, out=out, overwrite=True) == 15
+    assert export(store, timeframe=DAY, format=Format.CSV, out=out, overwrite=True).rows == 15
     assert len(list(read_csv(out))) == 15
 
 
@@ -126,9 +126,9 @@ def test_a_file_that_exists_is_kept_unless_told_otherwise(store, tmp_path):
         ({"symbols": ["' OR TRUE --"]}, "knows no"),
         (
             {"timeframe": Timeframe.parse("1hour")},
-            "no 1hour candle .* 1day from 2024-01-01 to 2024-01-05",
+            "holds no 1hour, only 5minute, 1day",
         ),
-        ({"first": date(2025, 1, 1)}, "no candle fits"),
+        ({"first": date(2025, 1, 1)}, "no candle fits .* 1day from 2024-01-01 to 2024-01-05"),
         ({"symbols": []}, "no candle fits"),
     ],
 )
@@ -144,7 +144,7 @@ def test_a_choice_that_holds_nothing_is_refused(store, tmp_path, chosen, said):
 def test_an_empty_store_and_a_missing_folder_are_said(tmp_path):
     """Before anything is written."""
     nowhere = Store(str(tmp_path / "nowhere"))
-    with pytest.raises(UsageError, match="holds no candles yet"):
+    with pytest.raises(UsageError, match="there is no store"):
         export(nowhere, format=Format.CSV, out=tmp_path / "out.csv")
     with pytest.raises(UsageError, match="there is no folder"):
         export(nowhere, format=Format.CSV, out=tmp_path / "no" / "out.csv")

@@ -39,6 +39,7 @@ def summary(*receipts: Receipt, planned: int, notes: list[str] | None = None) ->
         requests=9,
         seconds=1.0,
         store="/data",
+        began_version=1,
         candles_version=3,
         unresolved=0,
         notes=notes or [],

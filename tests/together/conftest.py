@@ -36,12 +36,13 @@ class Scan:
     def store(self) -> Path:
         return self.folder / "store"
 
-    def start(self, *options: str, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *options: str, verb: str = "scan", **environment: str) -> subprocess.Popen[str]:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.config))
         url = self.exchange.base_url
-        command = [sys.executable, "-m", "cluster", "scan", str(path), "--json"]
-        command += ["--store", str(self.store), "--base-url", url, "--assets-url", url, *options]
+        command = [sys.executable, "-m", "cluster", verb, str(path), "--json"]
+        command += ["--store", str(self.store), "--base-url", url, *options]
+        command += ["--assets-url", url] if verb == "scan" else []
         return subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -51,8 +52,8 @@ class Scan:
             env=os.environ | environment,
         )
 
-    def run(self, *options: str, **environment: str) -> Finished:
-        return finish(self.start(*options, **environment))
+    def run(self, *options: str, verb: str = "scan", **environment: str) -> Finished:
+        return finish(self.start(*options, verb=verb, **environment))
 
     def rows(self) -> dict[tuple[str, str], list[Bar]]:
         """All candles of the store by instrument and timeframe, in the order of time."""

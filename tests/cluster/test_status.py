@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import date
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from actors.market.candles import Delivery
+from actors.market.chunk import Cause
+from actors.writer.reading import Store
+from actors.writer.store import StoreWriter
+from cluster.status import look, tables
+from tests.actors.writer.conftest import Kit
+
+JANUARY = (date(2024, 1, 1), date(2024, 1, 31))
+
+
+def failed(kit: Kit, key: str, cause: Cause, timeframe: str = "1day") -> Delivery:
+    receipt = kit.failed(kit.chunk(key, *JANUARY, timeframe)).receipt
+    return Delivery(replace(receipt, cause=cause))
+
+
+@pytest.fixture
+def store(tmp_path) -> Store:
+    """One instrument stored; of three others, five requests failed for two reasons. Three runs."""
+    kit, store = Kit(), Store(str(tmp_path / "store"))
+    writer = StoreWriter(store.uri)
+    writer.commit([kit.stored(kit.chunk("NSE_EQ|OK", *JANUARY))])
+    writer.commit(
+        [
+            failed(kit, "NSE_EQ|A", Cause.POISON),
+            failed(kit, "NSE_EQ|B", Cause.TIMEOUT),
+            *(failed(kit, key, Cause.TIMEOUT, "5minute") for key in ("NSE_EQ|A", "NSE_EQ|B")),
+            failed(kit, "NSE_EQ|C", Cause.TIMEOUT),
+        ]
+    )
+    writer.commit([kit.stored(kit.chunk("NSE_EQ|C", *JANUARY))])
+    for number, report in enumerate([{"candles_version": 1}, {"candles_version": 2}, None]):
+        folder = store.run(f"2024060{number}-1")
+        folder.write("manifest.json", json.dumps({"began_version": number}).encode())
+        if report is not None:
+            told = {"run_id": f"2024060{number}-1", "outcome": "done", **report}
+            folder.write("report.json", json.dumps(told).encode())
+    return store
+
+
+def test_dead_letters_are_counted_by_cause(store: Store) -> None:
+    """Those that were answered since no longer count. People see them grouped, then one by one."""
+    found = look(store)
+    assert found.causes == found.as_dict()["causes"] == {"timeout": 3, "poison": 1}
+    assert [*found.causes] == ["timeout", "poison"], "most first"
+    paper = StringIO()
+    screen = Console(file=paper, width=140)
+    for table in tables(found):
+        screen.print(table)
+    rows = [line.replace("│", " ").split() for line in paper.getvalue().splitlines()]
+    assert ["timeout", "3", "2", "5minute,", "1day"] in rows
+    assert ["poison", "1", "1", "1day"] in rows
+    assert "candlefleet retry" in paper.getvalue()
+
+
+def test_runs_are_listed_as_far_as_they_had_come(store: Store) -> None:
+    """Newest first; of one that was cut off, where it began. A past store shows no later ones."""
+    told = [(run["run_id"][:8], run.get("candles_version")) for run in look(store).runs]
+    assert told == [("20240602", None), ("20240601", 2), ("20240600", 1)]
+    assert look(store).runs[0]["began_version"] == 2
+    assert [run["run_id"][:8] for run in look(store.at(1)).runs] == ["20240600"]
+    assert look(store.at(1)).candles_version == 1
