@@ -141,7 +141,7 @@ def test_reaching_back_costs_no_request(some, now, data):
     nights = data.draw(st.integers(0, 40)) * DAY
     found = plan(some, receipts(done, now), now + nights).chunks
     fresh = {
-        series: [(first, last, now + nights - timedelta(seconds=1)) for first, last in spans_of]
+        series: [(first, last, now + nights) for first, last in spans_of]
         for series, spans_of in held_spans(receipts(done, now), now + nights).items()
     }
     assert len(found) == len(plan(some, fresh, now + nights).chunks)
