@@ -82,7 +82,7 @@ class StoreWriter:
         receipts: dict[int, Receipt] = {}  # by the delivery's identity
         kept: list[Receipt] = []  # of rows that stand already
         with self._spent_if_it_fails():
-            self._still_ours()
+            self._look_for_others()
             self._put_aside(deliveries)
             for depth, layer in enumerate(layers(deliveries, self._occupied)):
                 for delivery in layer:  # held against what stood before the layer's rows
@@ -263,6 +263,14 @@ class StoreWriter:
             tables.put_receipts(self._chunks, rows, tables.number(self._candles))
             if self._chunks.version() % _MERGE_RECEIPTS_EVERY == 0:
                 tables.compact(self._chunks)
+
+    def _look_for_others(self) -> None:
+        """Raise WriterFenced if another has committed receipts; those of rows clash by themselves."""
+        ours = self._chunks.version()
+        self._chunks.update_incremental()
+        if self._chunks.version() != ours:
+            raise tables.fenced(self.uri)
+        self._still_ours()
 
     def _still_ours(self) -> None:
         """Raise WriterFenced if a table has shown us another's commits, as merging files may."""

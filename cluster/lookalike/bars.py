@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
@@ -55,6 +55,12 @@ class Bars:
             np.rint(self.volume * ratio).astype(np.int64),
             np.rint(self.oi * ratio).astype(np.int64),
         )
+
+    def differing(self, share: float) -> Bars:
+        """About this share of them, always the same ones, with another close between low and high."""
+        dice = (self.day * 1_440 + self.minute) * 2_654_435_761 % 2**32
+        close = np.where(dice < share * 2**32, (self.low + self.high) // 2, self.close)
+        return replace(self, close=close)
 
     def merged(self, day: Ints, minute: Ints) -> Bars:
         """Bars of the same new label, which stand side by side, made one."""

@@ -57,6 +57,7 @@ class Server:
             Market(settings.seed, self._now.splits),
             cache_bytes=settings.cache_mb * _MB,
             intraday_last_day=settings.intraday_last_day,
+            intraday_differs=settings.intraday_differs,
         )
         self._rest = Desk(self._now).application()
 

@@ -109,6 +109,9 @@ class Settings:
         {}, _read_splits, "key=ratio@ex-date,...: history rewritten overnight", _show_splits
     )
     intraday_last_day: bool = _switch("on closed days, intraday answers with the last session")
+    intraday_differs: float = _flag(
+        0.0, float, "share of the intraday bars that history will not confirm"
+    )
     with_parent: bool = _switch("end when stdin does")
 
     def __post_init__(self) -> None:

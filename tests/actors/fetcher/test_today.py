@@ -26,7 +26,9 @@ MORNING = datetime(2026, 2, 12, 11, 2, 30, tzinfo=IST)
 
 @pytest.fixture(scope="module")
 def exchange():
-    settings = Settings(now=MORNING, clock_rate=0, windows=(), intraday_last_day=True)
+    settings = Settings(
+        now=MORNING, clock_rate=0, windows=(), intraday_last_day=True, intraday_differs=0.25
+    )
     with run_lookalike(settings) as running:
         yield running
 

@@ -95,6 +95,17 @@ def test_two_writers_the_stale_one_is_turned_away(kit, uri):
     assert {row[3] for row in kit.rows(uri)} == {3.0}
 
 
+def test_a_writer_that_missed_only_receipts_is_turned_away_before_it_writes(kit, uri):
+    """Whoever follows finds no rows whose receipts are missing."""
+    stale, ours = StoreWriter(uri), StoreWriter(uri)
+    ours.commit([kit.empty(kit.chunk(NIFTY, *JANUARY))])
+    with pytest.raises(WriterFenced):
+        stale.commit([kit.stored(kit.chunk(SBIN, *JANUARY))])
+    assert kit.rows(uri) == []
+    ours.commit([kit.stored(kit.chunk(SBIN, *JANUARY))])
+    assert len(kit.rows(uri)) == 31
+
+
 def test_a_merge_beside_another_writer_does_not_blind_the_fence(kit, uri):
     """Merging brings the other's rows into view; the writer must not take them for its own."""
     for month in range(1, 10):

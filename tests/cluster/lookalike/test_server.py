@@ -228,6 +228,19 @@ def test_intraday_on_a_closed_day_may_be_the_last_sessions():
     assert (len(candles), candles[0][0]) == (25, "2026-02-13T15:15:00+05:30")
 
 
+def test_intraday_may_differ_from_what_history_will_say():
+    """About a quarter of the bars, and only in their close."""
+    noon = datetime.fromisoformat("2026-02-12T12:00:00+05:30")
+    truth = Market(0).candles(SHARE, "minutes", 1, date(2026, 2, 12), date(2026, 2, 12))
+    with run_lookalike(Settings(now=noon, clock_rate=0, intraday_differs=0.25)) as exchange:
+        served = get(exchange, f"intraday/{KEY}/minutes/1").json()["data"]["candles"][::-1]
+    rows = list(zip(*(column.tolist() for column in truth), strict=True))[: len(served)]
+    assert [row[1:4] for row in served] == [list(row[1:4]) for row in rows]
+    others = sum(one[4] != other[4] for one, other in zip(served, rows, strict=True))
+    assert 0.1 < others / len(rows) < 0.4
+    assert all(row[3] <= row[4] <= row[2] for row in served)
+
+
 def test_the_instrument_master_is_served_as_a_gzipped_array(exchange):
     """And costs nothing of any window."""
     url = f"{exchange.assets_url}/market-quote/instruments/exchange"
