@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from actors.fetcher.verdict import RetryRules
 from actors.limiter.budget import Budget
@@ -26,7 +22,6 @@ from actors.market.sessions import IST
 from actors.upstox.limits import Family
 from actors.writer.buffer import BufferRules
 from actors.writer.coverage import held
-from actors.writer.folder import Folder
 from actors.writer.reading import Store
 from cluster.config import RunConfig
 from cluster.display import progress_display
@@ -36,6 +31,7 @@ from cluster.logs import run_log
 from cluster.occupancy import occupied, recover
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of, terms_of
+from cluster.record import log_file, write_manifest, write_report
 from cluster.report import Summary, exit_code, lines, summarise
 from cluster.revisions import Revisions
 from cluster.standing import Totals
@@ -139,8 +135,8 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
     began, began_s = datetime.now(UTC), time.monotonic()
     began_version = prepared.store.candles_version()
     folder = prepared.store.run(run_id)
-    folder.write("manifest.json", _json(_manifest(prepared, run_id, began, began_version)))
-    with _log_file(folder) as path, run_log(path, console):
+    write_manifest(folder, prepared, run_id, began, began_version)
+    with log_file(folder) as path, run_log(path, console):
         log.info("run.started", extra={"run_id": run_id, "chunks": len(prepared.plan.chunks)})
         worked = Worked(planned=len(prepared.plan.chunks))
         try:
@@ -152,7 +148,7 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
         finished = _finished(prepared, run_id, worked, time.monotonic() - began_s, began_version)
         log.info("run.ended", extra=finished.summary.as_dict())
     try:
-        folder.write("report.json", _json(_report(finished, began)))
+        write_report(folder, finished, began)
     except StoreError as error:
         finished.lines.append(f"candlefleet: {error}")
     return finished
@@ -270,49 +266,3 @@ def _finished(
     if worked.broken is not None:
         told.append(f"candlefleet: {worked.broken}")
     return Finished(summary, code, told)
-
-
-def _manifest(
-    prepared: Prepared, run_id: str, began: datetime, began_version: int | None
-) -> dict[str, Any]:
-    """What the run set out to do, and from where: enough to repeat it."""
-    return {
-        "run_id": run_id,
-        "began": began.astimezone(IST).isoformat(),
-        "candlefleet": version("candlefleet"),
-        "config": prepared.config.describe(),
-        "base_url": prepared.provider.base_url,
-        "instruments": len(prepared.wants.instruments),
-        "unresolved": [str(name) for name in prepared.wants.unresolved],
-        "notes": [*prepared.wants.notes, *map(str, prepared.plan.notes)],
-        "began_version": began_version,
-        "chunks": [chunk.id for chunk in prepared.plan.chunks],
-    }
-
-
-def _report(finished: Finished, began: datetime) -> dict[str, Any]:
-    return {
-        **finished.summary.as_dict(),
-        "began": began.astimezone(IST).isoformat(),
-        "ended": datetime.now(IST).isoformat(),
-        "outcome": finished.exit.name.lower(),
-        "exit": int(finished.exit),
-    }
-
-
-@contextmanager
-def _log_file(folder: Folder) -> Iterator[Path]:
-    """Where to write the log line by line: in the run's folder, or on its way to an object store."""
-    if folder.local_path is not None:
-        yield folder.local_path / "log.jsonl"
-        return
-    with tempfile.TemporaryDirectory(prefix="candlefleet-log-") as aside:
-        path = Path(aside) / "log.jsonl"
-        try:
-            yield path
-        finally:
-            folder.write("log.jsonl", path.read_bytes())
-
-
-def _json(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, indent=1, ensure_ascii=False).encode()

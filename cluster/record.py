@@ -1,0 +1,66 @@
+"""What a run leaves in its folder: manifest, log and report."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from actors.market.sessions import IST
+from actors.writer.folder import Folder
+
+if TYPE_CHECKING:
+    from cluster.scan import Finished, Prepared
+
+
+def write_manifest(
+    folder: Folder, prepared: Prepared, run_id: str, began: datetime, began_version: int | None
+) -> None:
+    """What the run set out to do, and from where: enough to repeat it."""
+    content = {
+        "run_id": run_id,
+        "began": began.astimezone(IST).isoformat(),
+        "candlefleet": version("candlefleet"),
+        "config": prepared.config.describe(),
+        "base_url": prepared.provider.base_url,
+        "instruments": len(prepared.wants.instruments),
+        "unresolved": [str(name) for name in prepared.wants.unresolved],
+        "notes": [*prepared.wants.notes, *map(str, prepared.plan.notes)],
+        "began_version": began_version,
+        "chunks": [chunk.id for chunk in prepared.plan.chunks],
+    }
+    _write(folder, "manifest.json", content)
+
+
+def write_report(folder: Folder, finished: Finished, began: datetime) -> None:
+    content = {
+        **finished.summary.as_dict(),
+        "began": began.astimezone(IST).isoformat(),
+        "ended": datetime.now(IST).isoformat(),
+        "outcome": finished.exit.name.lower(),
+        "exit": int(finished.exit),
+    }
+    _write(folder, "report.json", content)
+
+
+@contextmanager
+def log_file(folder: Folder) -> Iterator[Path]:
+    """Where to write the log line by line: in the run's folder, or on its way to an object store."""
+    if folder.local_path is not None:
+        yield folder.local_path / "log.jsonl"
+        return
+    with tempfile.TemporaryDirectory(prefix="candlefleet-log-") as aside:
+        path = Path(aside) / "log.jsonl"
+        try:
+            yield path
+        finally:
+            folder.write("log.jsonl", path.read_bytes())
+
+
+def _write(folder: Folder, name: str, content: dict[str, Any]) -> None:
+    folder.write(name, json.dumps(content, indent=1, ensure_ascii=False).encode())
