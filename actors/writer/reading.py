@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from actors.market.candles import CANDLES
 from actors.market.errors import StoreError
 from actors.market.timeframe import Timeframe
-from actors.writer import coverage, tables
+from actors.writer import coverage, object_store, tables
 from actors.writer.folder import Folder, absolute
 from actors.writer.predicate import selecting
 from actors.writer.receipts import RECEIPTS
@@ -45,7 +45,9 @@ class Store:
 
     def __init__(self, uri: str, *, storage_options: dict[str, str] | None = None) -> None:
         self.uri = absolute(uri)
-        self._options = storage_options
+        if storage_options is None:
+            object_store.reach(self.uri)
+        self._options = storage_options or object_store.options(self.uri)
 
     def exists(self) -> bool:
         return self._table("candles") is not None
