@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,9 +22,10 @@ from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
 from actors.limiter.terms import Terms
 from actors.limiter.use import BudgetUse, use_of
-from actors.market.errors import CandlefleetError, StoreError
+from actors.market.errors import CandlefleetError, StoreError, UsageError
 from actors.market.sessions import IST
 from actors.upstox.limits import Family
+from actors.writer import object_store
 from actors.writer.buffer import BufferRules
 from actors.writer.coverage import held
 from actors.writer.folder import Folder
@@ -125,7 +127,7 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
     began, began_s = datetime.now(UTC), time.monotonic()
     folder = prepared.store.run(run_id)
     folder.write("manifest.json", _json(_manifest(prepared, run_id, began)))
-    with _log_file(folder) as path, run_log(path, console):
+    with _log_file(folder, console) as path, run_log(path, console):
         log.info("run.started", extra={"run_id": run_id, "chunks": len(prepared.plan.chunks)})
         worked = Worked(planned=len(prepared.plan.chunks))
         try:
@@ -236,7 +238,7 @@ def _finished(prepared: Prepared, run_id: str, worked: Worked, seconds: float) -
         requests=worked.requests,
         seconds=seconds,
         store=prepared.store.uri,
-        candles_version=prepared.store.candles_version(),
+        candles_version=_version(prepared.store),
         unresolved=len(unresolved),
         notes=[str(note) for note in prepared.plan.notes],
     )
@@ -252,6 +254,15 @@ def _finished(prepared: Prepared, run_id: str, worked: Worked, seconds: float) -
     if worked.broken is not None:
         told.append(f"candlefleet: {worked.broken}")
     return Finished(summary, code, told)
+
+
+def _version(store: Store) -> int | None:
+    """Of the candles; None, too, if the store is out of reach, which has been told by then."""
+    try:
+        object_store.reach(store.uri)
+        return store.candles_version()
+    except (StoreError, UsageError):
+        return None
 
 
 def _manifest(prepared: Prepared, run_id: str, began: datetime) -> dict[str, Any]:
@@ -281,17 +292,21 @@ def _report(finished: Finished, began: datetime) -> dict[str, Any]:
 
 
 @contextmanager
-def _log_file(folder: Folder) -> Iterator[Path]:
+def _log_file(folder: Folder, console: Console) -> Iterator[Path]:
     """Where to write the log line by line: in the run's folder, or on its way to an object store."""
     if folder.local_path is not None:
         yield folder.local_path / "log.jsonl"
         return
-    with tempfile.TemporaryDirectory(prefix="candlefleet-log-") as aside:
-        path = Path(aside) / "log.jsonl"
+    path = Path(tempfile.mkdtemp(prefix="candlefleet-log-")) / "log.jsonl"
+    try:
+        yield path
+    finally:
         try:
-            yield path
-        finally:
+            object_store.reach(folder.uri)
             folder.write("log.jsonl", path.read_bytes())
+            shutil.rmtree(path.parent)
+        except (StoreError, UsageError):
+            console.print(f"The run's log stays at {path}.", style="yellow", highlight=False)
 
 
 def _json(content: dict[str, Any]) -> bytes:

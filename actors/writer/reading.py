@@ -40,7 +40,8 @@ class Holding:
 class Store:
     """Reads a store. One that does not exist yet is empty; every call sees the newest version.
 
-    Rows and receipts appear together, even after a crash between their commits.
+    Rows and receipts appear together, even after a crash between their commits. Making one raises
+    UsageError if it is in an object store that cannot be looked into.
     """
 
     def __init__(self, uri: str, *, storage_options: dict[str, str] | None = None) -> None:
