@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import requests
 import urllib3
 
-from actors.upstox.address import checked_url, is_loopback
+from actors.market.address import checked_url, is_loopback
 from actors.upstox.deadline import Deadline, Watchdog
 from actors.upstox.transport import open_session
 

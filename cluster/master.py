@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from actors.market.address import checked_url
 from actors.market.errors import UsageError
 from actors.market.sessions import ist_date
-from actors.upstox.address import checked_url
 from actors.upstox.limits import INSTRUMENTS_PATH
 from cluster.download import Trouble, download
 from cluster.segments import EXCHANGES

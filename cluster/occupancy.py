@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from actors.market.errors import StoreError, UsageError
+from actors.writer import fence, object_store
 from actors.writer.folder import Folder
 from actors.writer.spool import is_abandoned, place_of
 from actors.writer.store import StoreWriter
@@ -22,6 +23,7 @@ def occupied(store: str) -> Iterator[None]:
     Raises UsageError at once if it cannot be. In an object store nothing can be locked: there, of two
     runs the one that commits second is fenced off by its writer.
     """
+    object_store.reach(store)
     with _refusing():
         folder = Folder(store)
         folder.make()
@@ -58,6 +60,8 @@ def recover(store: str, state_dir: Path) -> int:
 def _open_once(store: str) -> None:
     """Whatever keeps it from being written to is better known now than once requests were spent."""
     with _refusing():
+        if object_store.is_remote(store):
+            fence.prove(store)
         StoreWriter(store)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from actors.market.errors import StoreError, UsageError
 from actors.market.sessions import IST
+from actors.writer import object_store
 from actors.writer.folder import Folder
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from cluster.scan import Finished, Prepared
 
 
@@ -49,17 +54,21 @@ def write_report(folder: Folder, finished: Finished, began: datetime) -> None:
 
 
 @contextmanager
-def log_file(folder: Folder) -> Iterator[Path]:
+def log_file(folder: Folder, console: Console) -> Iterator[Path]:
     """Where to write the log line by line: in the run's folder, or on its way to an object store."""
     if folder.local_path is not None:
         yield folder.local_path / "log.jsonl"
         return
-    with tempfile.TemporaryDirectory(prefix="candlefleet-log-") as aside:
-        path = Path(aside) / "log.jsonl"
+    path = Path(tempfile.mkdtemp(prefix="candlefleet-log-")) / "log.jsonl"
+    try:
+        yield path
+    finally:
         try:
-            yield path
-        finally:
+            object_store.reach(folder.uri)
             folder.write("log.jsonl", path.read_bytes())
+            shutil.rmtree(path.parent)
+        except (StoreError, UsageError):
+            console.print(f"The run's log stays at {path}.", style="yellow", highlight=False)
 
 
 def _write(folder: Folder, name: str, content: dict[str, Any]) -> None:

@@ -17,9 +17,10 @@ from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
 from actors.limiter.terms import Terms
 from actors.limiter.use import BudgetUse, use_of
-from actors.market.errors import CandlefleetError, StoreError
+from actors.market.errors import CandlefleetError, StoreError, UsageError
 from actors.market.sessions import IST
 from actors.upstox.limits import Family
+from actors.writer import object_store
 from actors.writer.buffer import BufferRules
 from actors.writer.coverage import held
 from actors.writer.reading import Store
@@ -136,7 +137,7 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
     began_version = prepared.store.candles_version()
     folder = prepared.store.run(run_id)
     write_manifest(folder, prepared, run_id, began, began_version)
-    with log_file(folder) as path, run_log(path, console):
+    with log_file(folder, console) as path, run_log(path, console):
         log.info("run.started", extra={"run_id": run_id, "chunks": len(prepared.plan.chunks)})
         worked = Worked(planned=len(prepared.plan.chunks))
         try:
@@ -250,7 +251,7 @@ def _finished(
         seconds=seconds,
         store=prepared.store.uri,
         began_version=began_version,
-        candles_version=prepared.store.candles_version(),
+        candles_version=_version(prepared.store),
         unresolved=len(unresolved),
         notes=[str(note) for note in prepared.plan.notes],
     )
@@ -266,3 +267,12 @@ def _finished(
     if worked.broken is not None:
         told.append(f"candlefleet: {worked.broken}")
     return Finished(summary, code, told)
+
+
+def _version(store: Store) -> int | None:
+    """Of the candles; None, too, if the store is out of reach, which has been told by then."""
+    try:
+        object_store.reach(store.uri)
+        return store.candles_version()
+    except (StoreError, UsageError):
+        return None

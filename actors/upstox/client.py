@@ -15,10 +15,10 @@ from urllib.parse import quote, urlsplit
 import requests
 import urllib3
 
+from actors.market.address import checked_url, is_loopback
 from actors.market.chunk import Cause
 from actors.market.errors import UsageError
 from actors.market.timeframe import Timeframe
-from actors.upstox.address import checked_url, is_loopback
 from actors.upstox.deadline import Deadline, Watchdog
 from actors.upstox.fault import Fault, fault_of, retry_after_s, says_all
 from actors.upstox.limits import API_URL, CANDLES_PATH, INTRADAY_PATH

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
 import pyarrow.fs as pafs
 
-from actors.market.errors import StoreError
+from actors.market.errors import StoreError, UsageError
+from actors.writer import object_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,37 +25,40 @@ _UNFIT = frozenset("#?[]|^%\\")
 def absolute(uri: str) -> str:
     """The store's address without doubt: `s3://…` as it is, a path made absolute.
 
-    Raises StoreError for a path that the table format cannot keep.
+    Raises UsageError for one that the table format cannot keep.
     """
-    if "://" in uri:
-        return uri.rstrip("/")
-    path = Path(uri).expanduser().absolute().as_posix()
-    if unfit := sorted(_UNFIT.intersection(path)):
-        raise StoreError(f"a store's path cannot hold {' or '.join(unfit)}", uri)
-    return path
+    if object_store.is_remote(uri):
+        address = object_store.checked(uri)
+    else:
+        address = Path(uri).expanduser().absolute().as_posix()
+    if unfit := sorted(_UNFIT.intersection(address)):
+        raise UsageError(f"a store's address cannot hold {' or '.join(unfit)}", f"store {uri}")
+    return address
 
 
 class Folder:
     """Files at one address, on a disk or in an object store; each is seen whole or not at all."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, uri: str, objects: object_store.Objects | None = None) -> None:
+        """`objects` are those of a folder around this one, whose connections it then shares."""
         self.uri = absolute(uri)
-        if "://" in self.uri:
-            try:
-                self._files, self._root = pafs.FileSystem.from_uri(self.uri)
-            except (pa.ArrowInvalid, OSError) as error:
-                reason = str(error).splitlines()[0]
-                raise StoreError(f"cannot be opened: {reason}", self.uri) from error
-        else:
+        if objects is None and object_store.is_remote(self.uri):
+            with _refusing(self.uri, "cannot be opened"):
+                objects = object_store.Objects(self.uri, object_store.options(self.uri))
+        self._objects = objects
+        if objects is None:
             self._files, self._root = pafs.LocalFileSystem(), self.uri
+        else:
+            self._files = pafs.PyFileSystem(objects)
+            self._root = self.uri.removeprefix(objects.uri).lstrip("/")
 
     @property
     def local_path(self) -> Path | None:
         """Where it lies on this machine's disk, if it does; for a log written line by line."""
-        return Path(self._root) if isinstance(self._files, pafs.LocalFileSystem) else None
+        return Path(self._root) if self._objects is None else None
 
     def within(self, name: str) -> Folder:
-        return Folder(f"{self.uri}/{name}")
+        return Folder(f"{self.uri}/{name}", self._objects)
 
     def make(self) -> None:
         """Create it and try to write. Raises StoreError in words if that cannot be done."""
@@ -64,19 +67,20 @@ class Folder:
         probe = f".probe-{uuid.uuid4().hex}"
         self.write(probe, b"probe")
         with _refusing(self.uri, "cannot be written"):
-            self._files.delete_file(f"{self._root}/{probe}")
+            self._files.delete_file(self._place(probe))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, in place of one of that name."""
+        place = self._place(name)
         with _refusing(self.uri, f"{name} cannot be written"):
-            self._files.create_dir(self._root, recursive=True)
-            place = f"{self._root}/{name}"
-            if self.local_path is None:  # an object appears only when its upload is complete
-                self._pour(place, content)
+            if self._objects is not None:
+                self._objects.put(place, content)
                 return
-            aside = f"{self._root}/.{name}-{uuid.uuid4().hex}"
+            self._files.create_dir(self._root, recursive=True)
+            aside = self._place(f".{name}-{uuid.uuid4().hex}")
             try:
-                self._pour(aside, content)
+                with self._files.open_output_stream(aside) as stream:
+                    stream.write(content)
                 Path(aside).replace(place)
             finally:
                 Path(aside).unlink(missing_ok=True)
@@ -85,11 +89,16 @@ class Folder:
         """A file's content; None if there is no such file."""
         with _refusing(self.uri, f"{name} cannot be read"):
             try:
-                with self._files.open_input_stream(f"{self._root}/{name}") as stream:
+                with self._files.open_input_stream(self._place(name)) as stream:
                     content: bytes = stream.read()
                     return content
             except FileNotFoundError:
                 return None
+
+    def remove(self, name: str) -> None:
+        """Delete a folder directly inside, and all that is in it."""
+        with _refusing(self.uri, f"{name} cannot be deleted"):
+            self._files.delete_dir(self._place(name))
 
     def names(self) -> list[str]:
         """Of the files and folders directly inside, in order; none if the folder is missing."""
@@ -99,12 +108,14 @@ class Folder:
             return sorted(name for name in found if not name.startswith("."))
 
     def is_file(self) -> bool:
+        """Never of an object store, where a name can be an object's and a prefix of others."""
         with _refusing(self.uri, "cannot be read"):
-            return bool(self._files.get_file_info(self._root).type == pafs.FileType.File)
+            return self._objects is None and bool(
+                self._files.get_file_info(self._root).type == pafs.FileType.File
+            )
 
-    def _pour(self, place: str, content: bytes) -> None:
-        with self._files.open_output_stream(place) as stream:
-            stream.write(content)
+    def _place(self, name: str) -> str:
+        return f"{self._root}/{name}" if self._root else name
 
 
 @contextmanager
@@ -113,5 +124,6 @@ def _refusing(uri: str, problem: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        reason = os.strerror(error.errno) if error.errno else object_store.reason(str(error))
+        reason = reason or str(error)
         raise StoreError(f"{problem} ({reason})", uri) from error

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from actors.market.candles import CANDLES
 from actors.market.errors import StoreError, UsageError
-from actors.writer import coverage, moment, naming, tables
+from actors.writer import coverage, moment, naming, object_store, tables
 from actors.writer.folder import Folder, absolute
 from actors.writer.predicate import selecting
 from actors.writer.receipts import RECEIPTS
@@ -46,12 +46,15 @@ class _Tables(NamedTuple):
 class Store:
     """Reads a store; every call sees the newest version. One that is not there yet has no receipts.
 
-    Rows and receipts appear together, even after a crash between their commits.
+    Rows and receipts appear together, even after a crash between their commits. Making one raises
+    UsageError if it is in an object store that cannot be looked into.
     """
 
     def __init__(self, uri: str, *, storage_options: dict[str, str] | None = None) -> None:
         self.uri = absolute(uri)
-        self._options = storage_options
+        if storage_options is None:
+            object_store.reach(self.uri)
+        self._options = storage_options or object_store.options(self.uri)
         self._past: moment.Past | None = None
 
     def at(self, as_of: moment.AsOf) -> Store:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from actors.market.chunk import Cause, Chunk, Receipt, Status
 from actors.market.errors import StoreError, WriterFenced
 from actors.market.timeframe import Timeframe
-from actors.writer import spool, tables
+from actors.writer import object_store, spool, tables
 from actors.writer.batch import check, has_rows, layers, replaced_days, unanswered
 from actors.writer.coverage import outdated
 from actors.writer.difference import STANDING, Difference, Standing, compare, rows_of
@@ -57,7 +57,7 @@ class StoreWriter:
 
     def __init__(self, uri: str, *, storage_options: dict[str, str] | None = None) -> None:
         self.uri = absolute(uri)
-        self._options = storage_options
+        self._options = storage_options or object_store.options(self.uri)
         self._spent = False
         _claim(self.uri)
         with tables.in_words(self.uri):

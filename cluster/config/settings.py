@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 
 from actors.limiter.terms import Terms
 from actors.limiter.turns import Priority
+from actors.market.address import checked_url
 from actors.market.window import NS_PER_S, Window
-from actors.upstox.address import checked_url
 from actors.upstox.limits import PUBLISHED, Family
 from cluster.config.section import ConfigPath, Section
 

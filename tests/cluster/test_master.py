@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from actors.market.address import checked_url
 from actors.market.errors import UsageError
-from actors.upstox.address import checked_url
 from cluster.master import INSTRUMENTS, Bounds, Master, load_master, load_masters
 
 NOW = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)  # 09:30 in India

@@ -58,7 +58,7 @@ class Scan:
     def rows(self) -> dict[tuple[str, str], list[Bar]]:
         """All candles of the store by instrument and timeframe, in the order of time."""
         names = ["ts", "open", "high", "low", "close", "volume", "oi"]
-        table = DeltaTable(self.store / "candles").to_pyarrow_table()
+        table = DeltaTable(f"{self.store}/candles").to_pyarrow_table()
         found: dict[tuple[str, str], list[Bar]] = {}
         for row in table.to_pylist():
             ts, *values = (row[name] for name in names)
@@ -67,7 +67,7 @@ class Scan:
         return {series: sorted(bars) for series, bars in found.items()}
 
     def receipts(self) -> list[dict[str, Any]]:
-        return DeltaTable(self.store / "chunks").to_pyarrow_table().to_pylist()
+        return DeltaTable(f"{self.store}/chunks").to_pyarrow_table().to_pylist()
 
 
 @dataclass(frozen=True)

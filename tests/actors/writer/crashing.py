@@ -2,7 +2,8 @@
 
 Started once, it forks a writer for every line `first_batch seed where` on stdin, kills it, and
 answers with the number of the last batch the writer called lasting. `where` says at which moment it
-dies: `anytime`, at a random moment, or the name of the step before which it stops itself.
+dies: `anytime`, at a random moment (`anytime*4`: of four times as long a span), or the name of the
+step before which it stops itself (`put_candles*2`: the second time).
 """
 
 from __future__ import annotations
@@ -39,10 +40,15 @@ def batch_of(kit, number):
     yield kit.failed(kit.chunk("NSE_EQ|gone", *SPAN), run_id=str(number))
 
 
+def step_of(where):
+    name, _, times = where.partition("*")
+    return name, int(times or 1)
+
+
 def write(uri, number, where, says):
-    if where != "anytime":
-        name, _, times = where.partition("*")
-        step, left = getattr(tables, name), [int(times or 1)]
+    name, times = step_of(where)
+    if name != "anytime":
+        step, left = getattr(tables, name), [times]
 
         def stop(*arguments):
             left[0] -= 1
@@ -72,9 +78,10 @@ def main(uri):
             write(uri, int(first), where, says)
         os.close(says)
         told = b""
-        if where == "anytime":
+        name, times = step_of(where)
+        if name == "anytime":
             told = os.read(hears, 100)  # it is open
-            select.select([], [], [], random.Random(seed).uniform(0, 0.12))
+            select.select([], [], [], random.Random(seed).uniform(0, 0.12 * times))
             os.kill(child, signal.SIGKILL)
         while piece := os.read(hears, 4096):
             told += piece

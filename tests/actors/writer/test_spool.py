@@ -142,6 +142,6 @@ def test_answers_for_an_object_store_wait_in_the_state_folder(tmp_path, monkeypa
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "y")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    one, other = (place_of(f"s3://bucket/{name}?region=x", tmp_path) for name in "ab")
+    one, other = (place_of(f"s3://bucket/{name}", tmp_path) for name in "ab")
     assert one != other
     assert one.parent == other.parent == tmp_path / "spool"

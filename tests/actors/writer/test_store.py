@@ -14,7 +14,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from actors.market.candles import BARS, CANDLES
-from actors.market.errors import StoreError, WriterFenced
+from actors.market.errors import StoreError, UsageError, WriterFenced
 from actors.writer import tables
 from actors.writer.reading import Store
 from actors.writer.receipts import RECEIPTS
@@ -186,7 +186,7 @@ def test_a_delivery_that_would_break_the_law_is_refused_whole(kit, uri):
 @pytest.mark.parametrize("unfit", ["has#hash", "has%20percent", "what?", "a[b]"])
 def test_a_path_the_format_cannot_keep_is_refused(tmp_path, unfit):
     """Before anything is written there."""
-    with pytest.raises(StoreError, match="cannot hold"):
+    with pytest.raises(UsageError, match="cannot hold"):
         StoreWriter(str(tmp_path / unfit))
     assert list(tmp_path.iterdir()) == []
 
