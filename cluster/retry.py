@@ -75,13 +75,13 @@ def wants_of(letters: Sequence[Receipt]) -> Wants:
 
 
 def _planned(
-    filters: Filters, _config: RunConfig, _provider: Provider, store: Store, now: datetime
+    filters: Filters, config: RunConfig, _provider: Provider, store: Store, now: datetime
 ) -> tuple[Wants, Plan]:
     _refuse_unknown(store, filters)
     letters = [each for each in as_receipts(store.dead_letters()) if filters.passes(each)]
     wants = wants_of(letters)
     # Nothing counts as held: what failed may have been answered before, and was asked to be replaced.
-    return wants, plan(wants.wants, {}, now)
+    return wants, plan(wants.wants, {}, now, today=config.today)
 
 
 def _want(chunk: Chunk) -> Want:

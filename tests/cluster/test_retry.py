@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.market.chunk import Cause, Chunk, Receipt, Status
 from actors.market.timeframe import Timeframe
+from actors.writer.reading import Store
+from actors.writer.store import StoreWriter
+from cluster import retry
+from cluster.config import load
 from cluster.plan import plan
+from cluster.provider import provider_of
 from cluster.retry import Filters, wants_of
+from tests.actors.writer.conftest import Kit
 
 NOW = datetime(2024, 6, 10, tzinfo=UTC)
 TIMEFRAMES = [Timeframe.parse(label) for label in ("1day", "5minute", "1week")]
@@ -87,3 +95,21 @@ def test_the_run_says_what_it_asks_for_again() -> None:
     notes = ("Asking again for 3 dead letters: timeout 2, poison 1.",)
     assert wants_of(failed).notes == notes
     assert wants_of([]).notes == ()
+
+
+@pytest.mark.parametrize(("today", "asked"), [("true", [NOW.date()]), ("false", [])])
+def test_the_running_day_is_asked_for_again_where_the_config_wants_it(
+    tmp_path: Path, today: str, asked: list[date]
+) -> None:
+    """A dead letter of today can be answered by the intraday endpoint only."""
+    kit, path = Kit(), tmp_path / "config.yaml"
+    path.write_text(
+        f"store: {tmp_path}/store\ntoday: {today}\n"
+        "universe: {symbols: [A]}\ntimeframes: [5minute]\ndates: {from: 2024-06-01}\n"
+    )
+    failed = kit.failed(kit.chunk("NSE_EQ|A", NOW.date(), NOW.date(), "5minute"))
+    StoreWriter(f"{tmp_path}/store").commit([failed])
+    with provider_of(load(path)) as provider:
+        store = Store(f"{tmp_path}/store")
+        _, found = retry._planned(Filters(), load(path), provider, store, NOW)
+    assert [chunk.first for chunk in found.chunks] == asked
