@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,15 @@ from actors.writer.spool import place_of
 
 #: A new process, imports included; on a busy laptop this has taken ten seconds.
 START_WITHIN_S = 60.0
+
+#: One for all runs on a cluster; its ledger is where the first of them keeps its state.
+LIMITER = "limiter"
+
+#: Its ledger is a file of the head node. Restarted elsewhere, it would begin with an empty one.
+_HEAD = {"node:__internal_head__": 0.001}
+
+#: Callers that wait for a permit, of all runs together. They must not keep others from being heard.
+WAITING_AT_MOST = 100_000
 
 # A died actor comes back, but what it was doing is not done again behind our back: a repeated task would
 # send a request without a permit. Dispatch sends chunks again, with new permits.
@@ -76,16 +84,19 @@ def _await(crew: Crew) -> None:
 
 def _engage(settings: CrewSettings) -> Crew:
     run_id = settings.run_id
-    # One ledger, one limiter: all runs on the cluster that keep their state in one folder share it.
-    ledger = hashlib.blake2b(settings.state_dir.encode(), digest_size=4).hexdigest()
-    names = Neighbours(f"limiter-{ledger}", f"writer-{run_id}", f"monitor-{run_id}")
+    names = Neighbours(LIMITER, f"writer-{run_id}", f"monitor-{run_id}")
     fetchers = [f"fetcher-{i}" for i in range(1, settings.fetchers + 1)]
     watched = (names.limiter, names.writer, *(f"{name}-{run_id}" for name in fetchers))
     keepers = settings.fetchers * settings.threads
     return Crew(
-        limiter=_actor(Limiter, name=names.limiter, lifetime="detached", get_if_exists=True).remote(
-            settings.state_dir
-        ),
+        limiter=_actor(
+            Limiter,
+            name=names.limiter,
+            lifetime="detached",
+            get_if_exists=True,
+            concurrency_groups={"wait": WAITING_AT_MOST},
+            resources=_HEAD,
+        ).remote(settings.state_dir),
         writer=_actor(
             Writer,
             name=names.writer,

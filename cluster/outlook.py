@@ -43,17 +43,18 @@ class Outlook:
         """Why nothing is sent, where the provider refuses us."""
         if self.freeze is None:
             return None
-        return (
-            f"the provider refuses requests (429) though we had counted {self.freeze.counted}; "
+        then = (
             f"next try in {duration(self.freeze.next_try_s)}"
+            if self.freeze.next_try_s > 0
+            else "one request asks whether it is over"
         )
+        return f"the provider refused us (429) though we had counted {self.freeze.counted}; {then}"
 
     def unsent(self, dispatch: Dispatch) -> int:
         """Requests still to be sent, as far as is known. Those that wait for a permit are not sent."""
-        windows = self.use.windows if self.use else ()
-        on_their_way = min((w.in_flight for w in windows), default=0)
-        sent = dispatch.uncommitted + min(on_their_way, dispatch.in_flight)
-        return max(0, dispatch.pending - sent)
+        waiting = self.use.waiting if self.use else 0
+        sent = max(0, min(dispatch.in_flight, self._lanes) - waiting)
+        return max(0, dispatch.pending - dispatch.uncommitted - sent)
 
     def standing(
         self, dispatch: Dispatch, totals: Totals, notice: str | None, now_s: float

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from actors.fetcher.outcome import Halted
 from actors.market.errors import CandlefleetError, StoreError, UsageError
 from cluster.display import duration
@@ -14,15 +12,23 @@ PAUSE_AT_MOST_S = 60.0  # without memory coming down
 FROZEN_AT_MOST_S = 3_600.0  # with every request refused: twice the widest published window
 
 
-@dataclass(slots=True)
 class Patience:
     """Since when each thing has been waited for, in seconds on one clock."""
 
-    store: str
-    writer_heard_s: float
-    fetcher_seen_s: float
-    paused_s: float | None = None  # since when the fleet has paused; None: it does not
-    refused_since_s: float | None = None  # since when every request was refused (429)
+    def __init__(self, store: str, began_s: float) -> None:
+        self._store = store
+        self._began_s = began_s
+        self.writer_heard_s = began_s
+        self.fetcher_seen_s = began_s
+        self.paused_s: float | None = None  # since when the fleet has paused; None: it does not
+        self._refused_since_s: float | None = None
+
+    def refused(self, now_s: float, lasts_s: float | None) -> None:
+        """For how long every request has been refused (429); None: they are not.
+
+        What came before this run is not held against the provider: nobody may have asked since.
+        """
+        self._refused_since_s = None if lasts_s is None else max(self._began_s, now_s - lasts_s)
 
     def trouble(self, now_s: float, pause: str | None) -> CandlefleetError | None:
         """What has lasted too long. `pause`: why the fleet pauses.
@@ -31,7 +37,7 @@ class Patience:
         """
         if now_s - self.writer_heard_s > COMMIT_WITHIN_S:
             problem = f"the writer has not answered for {COMMIT_WITHIN_S:g} s"
-            return StoreError(problem, self.store)
+            return StoreError(problem, self._store)
         if self.paused_s is not None and now_s - self.paused_s > PAUSE_AT_MOST_S:
             # Nothing is under way any more that could free memory.
             return UsageError(f"memory does not come down: {pause}", "memory.limit_mb")
@@ -41,7 +47,7 @@ class Patience:
 
     def refusal(self, now_s: float) -> Halted | None:
         """The provider does not mean to answer us."""
-        if self.refused_since_s is None or now_s - self.refused_since_s <= FROZEN_AT_MOST_S:
+        if self._refused_since_s is None or now_s - self._refused_since_s <= FROZEN_AT_MOST_S:
             return None
-        lasted = duration(now_s - self.refused_since_s)
+        lasted = duration(now_s - self._refused_since_s)
         return Halted(f"it has refused every request for {lasted} (429)", 429, None)

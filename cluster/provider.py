@@ -13,6 +13,8 @@ from actors.upstox.token import TokenSource
 from cluster.config import RunConfig
 from cluster.state import state_dir
 
+_PORTS = {"http": 80, "https": 443}
+
 
 @dataclass(frozen=True, slots=True)
 class Provider:
@@ -44,24 +46,32 @@ def provider_of(config: RunConfig) -> Iterator[Provider]:
         yield Provider(base_url, assets_url, token, state_dir())
 
 
-def terms_of(config: RunConfig, provider: Provider, salt: bytes) -> dict[Family, Terms]:
+def terms_of(config: RunConfig, provider: Provider) -> dict[Family, Terms]:
     """From which budget a run spends, by family of endpoints: one per provider and account.
 
-    A family that the config names has one of its own. `salt` is the ledger's.
+    A family that the config names has one of its own.
     """
-    host = urlsplit(provider.base_url).netloc
-    account = provider.token.account_label(salt)
+    host = _host(provider.base_url)
+    account = provider.token.account()
     budget = config.budget
 
     def terms(family: Family) -> Terms:
         own = budget.families.of(family)
         return Terms(
-            budget=f"{host}/{account}" if own is None else f"{host}/{account}/{family}",
+            budget=host if own is None else f"{host}/{family}",
             windows=budget.windows if own is None else own.windows(budget.windows),
             timeout_s=config.provider.timeout_s,
+            account=account,
             share=budget.share,
             reserve=budget.reserve,
             priority=budget.priority,
         )
 
     return {family: terms(family) for family in Family}
+
+
+def _host(url: str) -> str:
+    """One name for one server, however its address is written."""
+    parts = urlsplit(url)
+    port = None if parts.port == _PORTS.get(parts.scheme) else parts.port
+    return (parts.hostname or "") + (f":{port}" if port else "")

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -70,9 +69,9 @@ class Run:
         self._calls: dict[Any, Callable[[Any], None]] = {}
         self._alarms = Alarms()
         self._writer: str | None = None  # the incarnation heard last
-        self._patience = Patience(assignment.store, writer_heard_s=now_s, fetcher_seen_s=now_s)
+        self._patience = Patience(assignment.store, began_s=now_s)
         self._give_up_s: float | None = None  # set once the run is asked to stop
-        self._refused_at: datetime | None = None  # of the refusal told last
+        self._refused_ns: int | None = None  # of the refusal told last
         self._trouble: CandlefleetError | None = None  # of our own making; what was fetched is kept
         self.totals = Totals()
 
@@ -127,7 +126,9 @@ class Run:
             self._crew.limiter.pause.remote(self._assignment.run_id)
 
     def _ask_use(self) -> Any:
-        assignment, unsent = self._assignment, self._outlook.unsent(self._dispatch)
+        assignment, unsent = self._assignment, 0
+        if self._give_up_s is None:  # a run that is stopping sends nothing more
+            unsent = self._outlook.unsent(self._dispatch)
         return self._crew.limiter.use.remote(assignment.terms, assignment.run_id, unsent)
 
     def _answered(self) -> list[Any]:
@@ -261,9 +262,9 @@ class Run:
     def _heed_freeze(self) -> None:
         """Say so when the provider refuses us, and do not wait for it for ever."""
         freeze, now_s = self._outlook.freeze, time.monotonic()
-        self._patience.refused_since_s = None if freeze is None else now_s - freeze.lasts_s
-        if freeze is not None and freeze.refused_at != self._refused_at:
-            self._refused_at = freeze.refused_at
+        self._patience.refused(now_s, None if freeze is None else freeze.lasts_s)
+        if freeze is not None and freeze.asked_ns != self._refused_ns:
+            self._refused_ns = freeze.asked_ns
             facts = {"own_count": freeze.counted, "next_try_s": round(freeze.next_try_s, 3)}
             log.warning("budget.frozen", extra=facts)
         if (refusal := self._patience.refusal(now_s)) is not None:

@@ -102,9 +102,9 @@ def prepare(
     store = Store(config.store)
     wants, found = planner(config, provider, store, now)
     with closing(Ledger(provider.state_dir)) as ledger:
-        terms = terms_of(config, provider, ledger.salt)
+        terms = terms_of(config, provider)
         main = terms[Family.HISTORICAL]
-        use = use_of(Budget(ledger, main.budget, "plan", read()), read(), main)
+        use = use_of(Budget(ledger, ledger.name_of(main), "plan", read()), read(), main)
     return Prepared(config, provider, store, wants, found, terms, use)
 
 

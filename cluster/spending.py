@@ -113,8 +113,9 @@ def tables(status: BudgetStatus) -> list[RenderableType]:
     shown: list[RenderableType] = [windows]
     if status.freeze is not None:
         shown.append(
-            f"Refused (429) for {duration(status.freeze.lasts_s)}, though we had counted "
-            f"{status.freeze.counted}; next try in {duration(status.freeze.next_try_s)}."
+            f"Refused (429) {duration(status.freeze.lasts_s)} ago, though we had counted "
+            f"{status.freeze.counted}; the next request may ask "
+            f"{'in ' + duration(status.freeze.next_try_s) if status.freeze.next_try_s > 0 else 'now'}."
         )
     elif status.trusted < 1:
         shown.append(
@@ -139,6 +140,9 @@ def _status(ledger: Ledger, name: str) -> BudgetStatus | None:
         return None
     terms = Terms(name, newest.windows, timeout_s=0.0)
     use = use_of(budget, now, terms)
+    shares = tuple(_shares(ledger, name, budget, now, runs, terms))
+    if not shares and use.freeze is None and use.trusted == 1:
+        return None  # long ago
     return BudgetStatus(
         name=name,
         at=datetime.now(UTC),
@@ -146,14 +150,14 @@ def _status(ledger: Ledger, name: str) -> BudgetStatus | None:
         windows=use.windows,
         trusted=use.trusted,
         freeze=use.freeze,
-        runs=tuple(_shares(ledger, budget, now, runs, terms)),
+        runs=shares,
     )
 
 
 def _shares(
-    ledger: Ledger, budget: Budget, now: Reading, runs: Sequence[RunEntry], terms: Terms
+    ledger: Ledger, name: str, budget: Budget, now: Reading, runs: Sequence[RunEntry], terms: Terms
 ) -> list[RunShare]:
-    run_of = {entry.permit: entry.run_id for entry in ledger.entries(terms.budget)}
+    run_of = {entry.permit: entry.run_id for entry in ledger.entries(name)}
     counted = [
         Counter(run_of.get(permit, "") for permit in budget.balance.counting(now, window))
         for window in terms.windows

@@ -95,7 +95,7 @@ class Fetcher:
         if permit is None:
             return Unsent("the run is stopping")
         if is_stale(permit, read()) or _family(chunk) is not family:
-            self._limiter.end.remote(terms, permit.number)
+            self._limiter.withdraw.remote(terms, permit.number)
             return Unsent(
                 "the permit is stale: this computer slept or was stopped, or the day is over"
             )
@@ -121,15 +121,20 @@ class Fetcher:
     def _request(self, chunk: Chunk, family: Family, permit: Permit) -> Answer | Refused:
         """Send it, and tell the limiter when it is over; later than it is, is only safer."""
         terms = self._settings.terms[family]
-        # What was sent before a deadline, or before something broke here, may still be on its way.
+        # What was sent before a deadline, before its connection broke, or before something broke here,
+        # may still be on its way.
         over = partial(self._limiter.give_up.remote, terms, permit.number)
         try:
             reply = self._ask(chunk, family)
-            if isinstance(reply, Refused) and reply.cause is Cause.RATE_LIMITED:
+            if isinstance(reply, Answer):
+                over = partial(self._limiter.end.remote, terms, permit.number)
+            elif reply.cause is Cause.RATE_LIMITED:
                 refuse = self._limiter.refuse.remote
                 over = partial(refuse, terms, permit.number, reply.retry_after_s)
-            elif isinstance(reply, Answer) or reply.cause is not Cause.TIMEOUT:
+            elif reply.http_status is not None:
                 over = partial(self._limiter.end.remote, terms, permit.number)
+            elif reply.unsent:
+                over = partial(self._limiter.withdraw.remote, terms, permit.number)
             return reply
         finally:
             over()

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import ray
 
 from actors.limiter.budget import Budget, Later
 from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
-from actors.limiter.queue import Place, Queue
+from actors.limiter.queue import Queue
 from actors.limiter.terms import Claim, Permit, Terms
 from actors.limiter.use import BudgetUse, use_of
 from actors.market.errors import UsageError
@@ -43,6 +46,7 @@ class Limiter:
         self._paused: set[str] = set()  # runs
         self._stopped: set[str] = set()
 
+    @ray.method(concurrency_group="wait")
     async def acquire(self, terms: Terms, run_id: str, holder: str) -> Permit | None:
         """A permit to send one request, once there is room; None if the run is to send no more.
 
@@ -60,9 +64,15 @@ class Limiter:
             counter.queue.drop(place)  # a caller that gave up must not be served
 
     async def end(self, terms: Terms, permit: int) -> None:
-        """The permit's request is surely over."""
+        """The permit's request was answered, with anything but a 429."""
         counter = self._counter(terms)
         counter.budget.balance.end(permit, read())
+        self._serve(counter)
+
+    async def withdraw(self, terms: Terms, permit: int) -> None:
+        """No request was sent with the permit."""
+        counter = self._counter(terms)
+        counter.budget.balance.withdraw(permit, read())
         self._serve(counter)
 
     async def give_up(self, terms: Terms, permit: int) -> None:
@@ -90,30 +100,30 @@ class Limiter:
         """No more permits for the run: its callers get None, now and from now on."""
         self._stopped.add(run_id)
         for counter in self._counters.values():
-            for ticket in counter.queue.leave(run_id):
-                ticket.set_result(None)
+            _dismiss(counter.queue.leave(run_id))
 
     async def abandon(self, run_id: str, holder: str) -> None:
         """The fetcher has died: what it waits for would be granted to nobody, and count for long."""
         for counter in self._counters.values():
-            for ticket in counter.queue.leave(run_id, holder):
-                ticket.set_result(None)
+            _dismiss(counter.queue.leave(run_id, holder))
 
     async def use(self, terms: Terms, run_id: str, pending: int) -> BudgetUse:
         """The budget now, with what everybody has spent of it. `pending`: what the run has still to send."""
         counter, now = self._counter(terms), read()
         counter.budget.announce(now, Claim(run_id, terms), pending)
-        return use_of(counter.budget, now, terms, run_id)
+        self._serve(counter)  # an alarm does not count a computer's sleep
+        return use_of(counter.budget, now, terms, run_id, counter.queue.waiting(run_id))
 
     async def memory(self) -> MemorySample:
         return sample()
 
     def _counter(self, terms: Terms) -> _Counter:
         self._ledger = self._ledger or Ledger(self._folder)
-        counter = self._counters.get(terms.budget)
+        name = self._ledger.name_of(terms)
+        counter = self._counters.get(name)
         if counter is None:
-            budget = Budget(self._ledger, terms.budget, self._name, read())
-            counter = self._counters[terms.budget] = _Counter(budget, Queue())
+            budget = Budget(self._ledger, name, self._name, read())
+            counter = self._counters[name] = _Counter(budget, Queue())
         return counter
 
     def _serve(self, counter: _Counter) -> None:
@@ -122,12 +132,16 @@ class Limiter:
             counter.alarm.cancel()
             counter.alarm = None
         while heads := counter.queue.heads(self._paused):
+            if gone := [place for place in heads if place.ticket.done()]:
+                for place in gone:  # its caller gave up this very moment
+                    counter.queue.drop(place)
+                continue
             now = read()
             try:
                 answer = counter.budget.grant(now, [place.claim for place in heads])
             except UsageError as error:  # the ledger: nobody can be granted anything
-                _fail(counter, heads, error)
-                continue
+                _dismiss(counter.queue.clear(), error)
+                return
             if isinstance(answer, Later):
                 wait_s = (answer.at_ns - now.boot_ns) / NS_PER_S
                 loop = asyncio.get_running_loop()
@@ -138,7 +152,8 @@ class Limiter:
             place.ticket.set_result(Permit(answer.permit, now))
 
 
-def _fail(counter: _Counter, heads: list[Place[Ticket]], error: UsageError) -> None:
-    for place in heads:
-        counter.queue.drop(place)
-        place.ticket.set_exception(error)
+def _dismiss(tickets: Iterable[Ticket], error: UsageError | None = None) -> None:
+    """No permit for these callers, some of whom may be gone already."""
+    for ticket in tickets:
+        if not ticket.done():
+            ticket.set_exception(error) if error else ticket.set_result(None)

@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from statistics import median
 
-from actors.limiter.caution import FORGOTTEN_AFTER_SPANS, Caution, Counted
+from actors.limiter.caution import Caution, Counted
 from actors.limiter.clock import Reading
 from actors.limiter.ledger import Entry, Ledger, State
 from actors.limiter.restart import adopt
-from actors.limiter.terms import ON_ITS_WAY_NS, Terms
+from actors.limiter.terms import ON_ITS_WAY_NS, Claim, Terms
 from actors.limiter.windows import Spending, Stage, WindowUse, hold_ns
 from actors.market.window import NS_PER_S, Window
 
@@ -26,93 +25,120 @@ _LATENCIES = 100
 Windows = Sequence[Window]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A 429, and what we had counted ourselves when it came."""
-
-    at: Reading
-    counted: tuple[Counted, ...]
-
-
 class Balance:
-    """What the ledger says of one budget, by whatever process it was written."""
+    """What the ledger says of one budget, by whatever process it was written.
+
+    What is told here is written down, and counts once it has been read back: so there is one order of
+    events, the ledger's, for all processes.
+    """
 
     def __init__(self, ledger: Ledger, budget: str, now: Reading) -> None:
         self._ledger = ledger
         self._budget = budget
         self._seen = 0  # the last change taken note of
-        self._spending = Spending(KEEP_NS)
+        self._spending = Spending(self._keep_ns())
+        self._own: dict[str, Spending] = {}  # of runs that may not fill the windows by themselves
         self._caution = Caution()
+        self._caution_text = ""
         self._latencies_ns: deque[int] = deque(maxlen=_LATENCIES)
-        self.refusal: Refusal | None = None  # the last
         with ledger.writing(durable=True):
-            adopt(ledger, budget, KEEP_NS, now)
+            adopt(ledger, budget, self._spending.keep_ns, now)
         self.catch_up(now)
 
-    # What happens
+    # What happens. `book` is within `writing`; the others see to that themselves
 
     def catch_up(self, now: Reading) -> None:
-        """Take note of what others have written."""
+        """Take note of what was written."""
         for entry in self._ledger.entries(self._budget, self._seen):
             self._take(entry, now)
+        written = self._ledger.caution(self._budget)
+        if written is not None and written[0] != self._caution_text:
+            self._caution_text = written[0]
+            self._caution = Caution.from_json(written[0])
 
-    def book(self, run_id: str, now: Reading, lifetime_ns: int) -> Entry:
-        """Write down a new permit, all before it taken note of. Within `writing`.
-
-        It is not counted here before `booked` says that it stands on the disk.
-        """
+    def book(self, run_id: str, now: Reading, lifetime_ns: int) -> int:
+        """A new permit."""
+        self._teach(self._caution.granted(now.boot_ns, now.boot_ns + lifetime_ns), now)
         return self._ledger.add(self._budget, run_id, now, lifetime_ns)
 
-    def booked(self, entry: Entry, now: Reading) -> None:
-        self._take(entry, now)
-
     def end(self, permit: int, now: Reading) -> None:
-        """The request is surely over: answered, or its connection closed before it was sent."""
-        self._settle(permit, State.ENDED, now)
+        """The request was answered, with anything but a 429."""
+        self._settle(
+            permit, State.ENDED, now, lambda caution, granted_ns: caution.answered(granted_ns)
+        )
+
+    def withdraw(self, permit: int, now: Reading) -> None:
+        """No request was sent, or surely none arrived."""
+        self._settle(
+            permit,
+            State.WITHDRAWN,
+            now,
+            lambda caution, granted_ns: caution.given_up(granted_ns, now.boot_ns),
+        )
 
     def give_up(self, permit: int, now: Reading) -> None:
         """Nobody waits for the request any more, but it may still arrive."""
-        self._settle(permit, State.GIVEN_UP, now)
+        self._settle(
+            permit,
+            State.GIVEN_UP,
+            now,
+            lambda caution, granted_ns: caution.given_up(granted_ns, now.boot_ns + caution.wait_ns),
+        )
 
     def refuse(
         self, permit: int, now: Reading, terms: Terms, retry_after_s: float | None = None
     ) -> None:
         """The provider has refused the request: our count and its own disagree."""
-        retry_after_ns = None if retry_after_s is None else round(retry_after_s * NS_PER_S)
+        self.catch_up(now)
         uses = self._spending.use(now.boot_ns, terms.windows)
         counted = tuple(Counted(use.counted, use.window) for use in uses)
-        self._settle(permit, State.REFUSED, now, retry_after_ns, counted)
+        retry_after_ns = None if retry_after_s is None else round(retry_after_s * NS_PER_S)
+        self._settle(
+            permit,
+            State.REFUSED,
+            now,
+            lambda caution, granted_ns: caution.refused(
+                granted_ns, now.boot_ns, retry_after_ns, counted
+            ),
+        )
 
-    def remember(self, terms: Terms) -> None:
-        """See to it that all that counts in the windows is known."""
-        widest_ns = max(map(hold_ns, terms.windows), default=0)
-        if widest_ns > self._spending.keep_ns:
-            self._spending = Spending(widest_ns)
-            self._caution = Caution()
+    def remember(self, claim: Claim) -> None:
+        """See to it that all that counts in the claim's windows is known."""
+        widest_ns = max(map(hold_ns, claim.terms.windows), default=0)
+        is_apart = claim.terms.share < 1 and claim.run_id not in self._own
+        if widest_ns > self._spending.keep_ns or is_apart:
+            keep_ns = max(widest_ns, self._spending.keep_ns)
+            runs = {*self._own, *([claim.run_id] if is_apart else [])}
+            self._spending = Spending(keep_ns)
+            self._own = {run_id: Spending(keep_ns) for run_id in runs}
             self._seen = 0
 
     def prune(self, now: Reading) -> None:
-        """Forget what counts for nothing any more. Within `writing`."""
-        settled_ns = now.boot_ns - 2 * self._spending.keep_ns
-        regained_ns = now.boot_ns - FORGOTTEN_AFTER_SPANS * self._spending.keep_ns
-        self._ledger.prune(self._budget, settled_ns, regained_ns)
+        """Forget what counts for nothing any more, in the windows of any run. Within `writing`."""
+        keep_ns = max(self._keep_ns(), self._spending.keep_ns)
+        self._ledger.prune(self._budget, now.boot_ns - 2 * keep_ns)
 
-    # What it comes to; times are `boot_ns`
+    # What it comes to. Times are `boot_ns`; `limits` bind all runs together, a share its run
 
-    def free_at(self, now: Reading, limits: Windows) -> int:
+    def free_at(self, now: Reading, claim: Claim, limits: Windows) -> int:
         """The earliest moment at which a permit may be granted if nothing else happens."""
         self.catch_up(now)
-        trusted = self._caution.narrowed(limits, now.boot_ns)
-        return max(self._spending.free_at(now.boot_ns, trusted), self._caution.free_at(now.boot_ns))
+        room_ns = max(
+            spending.free_at(now.boot_ns, self._caution.narrowed(windows, now.boot_ns))
+            for spending, windows in self._bounds(claim, limits)
+        )
+        return max(room_ns, self._caution.free_at(now.boot_ns))
 
-    def wakes_at(self, now: Reading, limits: Windows) -> int:
+    def wakes_at(self, now: Reading, claim: Claim, limits: Windows) -> int:
         """Nothing can be granted before, whatever other processes do meanwhile.
 
         So asking again then, and not before, misses no slot: the end of their requests is in the
         ledger by the time it makes room.
         """
-        trusted = self._caution.narrowed(limits, now.boot_ns)
-        room_ns = self._spending.free_at_best(now.boot_ns, trusted)
+        room_ns = max(
+            spending.free_at_best(now.boot_ns, self._caution.narrowed(windows, now.boot_ns))
+            for spending, windows in self._bounds(claim, limits)
+        )
         widens_ns = self._caution.widens_at(limits, now.boot_ns)
         if widens_ns is not None:
             room_ns = min(room_ns, widens_ns)
@@ -122,11 +148,14 @@ class Balance:
             allowed_ns = min(allowed_ns, now.boot_ns + PROBE_LOOK_NS)
         return max(room_ns, allowed_ns)
 
-    def use(self, now: Reading, terms: Terms) -> tuple[WindowUse, ...]:
-        """What the run of `terms` may fill, as far as it is trusted now."""
-        self.remember(terms)
+    def narrowed(self, now: Reading, windows: Windows) -> tuple[Window, ...]:
+        """As far as they are trusted now."""
         self.catch_up(now)
-        return self._spending.use(now.boot_ns, self._caution.narrowed(terms.limits, now.boot_ns))
+        return self._caution.narrowed(windows, now.boot_ns)
+
+    def use(self, now: Reading, windows: Windows) -> tuple[WindowUse, ...]:
+        self.catch_up(now)
+        return self._spending.use(now.boot_ns, windows)
 
     def overs(self, now: Reading) -> tuple[int, ...]:
         """For every permit that counts, when it is over, in ns from now. For predictions."""
@@ -141,37 +170,53 @@ class Balance:
     def frozen_until(self, now: Reading) -> int | None:
         """Before this nothing is sent, since requests are refused; None: they are not."""
         self.catch_up(now)
-        return None if self._caution.is_settled else self._caution.free_at(now.boot_ns)
+        if self._caution.is_settled:
+            return None
+        if self._caution.probe_until_ns > now.boot_ns:  # its answer is expected, not its death
+            return now.boot_ns + self.latency_ns
+        return self._caution.free_at(now.boot_ns)
 
-    def refused_since(self) -> int | None:
-        """Since when every request has been refused; None: they are not."""
-        return self._caution.began_ns()
+    @property
+    def caution(self) -> Caution:
+        return self._caution
 
     @property
     def latency_ns(self) -> int:
         """How long a request has taken of late, from its grant until the word of its end."""
         return round(median(self._latencies_ns)) if self._latencies_ns else LATENCY_NS
 
+    def _bounds(self, claim: Claim, limits: Windows) -> list[tuple[Spending, Windows]]:
+        bounds: list[tuple[Spending, Windows]] = [(self._spending, limits)]
+        if claim.run_id in self._own:
+            bounds.append((self._own[claim.run_id], claim.terms.own_windows))
+        return bounds
+
+    def _keep_ns(self) -> int:
+        windows = [window for run in self._ledger.runs(self._budget) for window in run.windows]
+        return max([KEEP_NS, *map(hold_ns, windows)])
+
     def _settle(
         self,
         permit: int,
         state: State,
         now: Reading,
-        retry_after_ns: int | None = None,
-        counted: tuple[Counted, ...] = (),
+        teach: Callable[[Caution, int], Caution],
     ) -> None:
         """Write down what became of a request. Where its end was told before, the first word counts."""
-        if self._spending.is_over(permit):
-            return
         with self._ledger.writing():
             self.catch_up(now)
-            entry = self._ledger.amend(
-                self._budget, permit, state, now, retry_after_ns=retry_after_ns, counted=counted
-            )
-        self._take(entry, now)
+            if self._spending.is_over(permit):
+                return
+            granted_ns = self._spending.granted_ns(permit)
+            if granted_ns is not None:
+                self._teach(teach(self._caution, granted_ns), now)
+            self._ledger.amend(self._budget, permit, state, now)
+
+    def _teach(self, caution: Caution, now: Reading) -> None:
+        if caution != self._caution:
+            self._ledger.put_caution(self._budget, caution.as_json(), now)
 
     def _take(self, entry: Entry, now: Reading) -> None:
-        """Take note of an entry, ours or another's."""
         self._seen = entry.change
         # Another boot's stamp can only come from another computer; its clocks say nothing here.
         at_ns = entry.at.boot_ns if entry.at.boot_id == now.boot_id else now.boot_ns
@@ -179,19 +224,14 @@ class Balance:
         over_ns = granted_ns + entry.lifetime_ns
         match entry.state:
             case State.GRANTED:
-                self._spending.record(entry.permit, over_ns, Stage.OPEN)
-                self._caution = self._caution.granted(granted_ns, over_ns)
+                stage = Stage.OPEN
             case State.GIVEN_UP:
-                over_ns = max(over_ns, at_ns + ON_ITS_WAY_NS)
-                self._spending.record(entry.permit, over_ns, Stage.GIVEN_UP)
-                self._caution = self._caution.given_up(granted_ns, at_ns)
-            case State.ENDED:
-                self._spending.record(entry.permit, at_ns, Stage.OVER)
-                self._caution = self._caution.answered(granted_ns)
+                stage, over_ns = Stage.GIVEN_UP, max(over_ns, at_ns + ON_ITS_WAY_NS)
+            case State.ENDED | State.REFUSED:
+                stage, over_ns = Stage.OVER, at_ns
                 self._latencies_ns.append(at_ns - granted_ns)
-            case State.REFUSED:
-                self._spending.record(entry.permit, at_ns, Stage.OVER)
-                self._caution = self._caution.refused(
-                    granted_ns, at_ns, entry.retry_after_ns, entry.counted
-                )
-                self.refusal = Refusal(entry.at, entry.counted)
+            case State.WITHDRAWN:
+                stage, over_ns = Stage.OVER, at_ns
+        self._spending.record(entry.permit, over_ns, stage, granted_ns)
+        if entry.run_id in self._own:
+            self._own[entry.run_id].record(entry.permit, over_ns, stage, granted_ns)

@@ -1,22 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from actors.limiter.balance import Balance
 from actors.limiter.clock import Reading
 from actors.limiter.ledger import Ledger, RunEntry
 from actors.limiter.restart import SYNC_EVERY_NS
-from actors.limiter.terms import Claim
+from actors.limiter.terms import Claim, Terms, without
 from actors.limiter.turns import Turn, clock_of
-from actors.market.window import NS_PER_S
+from actors.market.window import NS_PER_S, Window
 
-#: Where another process's run is next, a free slot is left to it for so long after it should have woken.
+#: A run that should be asking for a permit is left its turn for so long: its process may be late, or
+#: its requests under way.
 YIELD_NS = 25_000_000
+#: And one that has more to send, for so long: it is slowed down by the budget, so it asks again soon.
+CONTENDS_NS = 2 * NS_PER_S
 
-#: A run of another process is let before once it is behind by so many permits of ours: to hand over
-#: takes a moment, so it is not done for each.
-AHEAD_AT_MOST = 10
+#: By so many of its own permits a run may be ahead of another one's turn: to hand over takes a moment.
+AHEAD_AT_MOST = 4
 
 #: A run that has not been heard of for so long has ended, however that came.
 ALIVE_NS = 10 * NS_PER_S
@@ -58,9 +60,10 @@ class Budget:
     def grant(self, now: Reading, claims: Sequence[Claim]) -> Granted | Later:
         """A permit for the run whose turn it is, if there is room. The oldest claim stands first."""
         for claim in claims:
-            self.balance.remember(claim.terms)
-        if min(self.balance.free_at(now, claim.terms.limits) for claim in claims) > now.boot_ns:
-            return self._wait(now, claims)
+            self.balance.remember(claim)
+        runs = self._runs()
+        if not self._free(now, claims, runs):
+            return self._wait(now, claims, runs)
         durable = now.boot_ns - self._synced_ns >= SYNC_EVERY_NS
         with self._ledger.writing(durable=durable):
             decision = self._decide(now, claims)
@@ -68,14 +71,13 @@ class Budget:
                 return decision
             self._put([decision])
             (claim,) = (c for c in claims if c.run_id == decision.run_id)
-            entry = self.balance.book(claim.run_id, now, claim.terms.lifetime_ns)
+            permit = self.balance.book(claim.run_id, now, claim.terms.lifetime_ns)
             if self._grants % _PRUNE_EVERY == 0:
                 self.balance.prune(now)
         self._grants += 1
         if durable:
             self._synced_ns = now.boot_ns
-        self.balance.booked(entry, now)
-        return Granted(entry.run_id, entry.permit)
+        return Granted(claim.run_id, permit)
 
     def announce(self, now: Reading, claim: Claim, pending: int) -> None:
         """Let others know how many requests a run has still to send."""
@@ -86,39 +88,50 @@ class Budget:
         """Runs that are under way, of any process."""
         return [run for run in self._runs().values() if _is_alive(run, now)]
 
+    def limits(
+        self, now: Reading, terms: Terms, runs: Iterable[RunEntry] | None = None
+    ) -> tuple[Window, ...]:
+        """What all runs together may fill, as a run of these terms sees it.
+
+        The widest reserve of any run is kept free: it is the account's other programs that need it.
+        """
+        others = self._runs().values() if runs is None else runs
+        kept = {run.reserve for run in others if run.reserve and _is_alive(run, now)}
+        return without(terms.windows, {terms.reserve, *kept})
+
+    # Deciding
+
     def _decide(self, now: Reading, claims: Sequence[Claim]) -> RunEntry | Later:
         """Whose turn it is, and what to write of it. Within `writing`: nobody else grants meanwhile."""
         runs = self._runs()
-        free = [c for c in claims if self.balance.free_at(now, c.terms.limits) <= now.boot_ns]
         late_ns = 0
-        if free:
+        if free := self._free(now, claims, runs):  # else another process was faster
             ours = [self._joined(claim, now, runs) for claim in free]
             run = min(ours, key=lambda one: one.turn.served)
             behind = run.turn.served - AHEAD_AT_MOST * run.turn.step
-            late_ns = max(
-                (
-                    rival.wakes_at_ns + YIELD_NS
-                    for rival in runs.values()
-                    if self._is_due(rival, now) and rival.turn.served < behind
-                ),
-                default=0,
-            )
-            if not late_ns:
-                return replace(run, turn=run.turn.after())
+            rivals = [one for one in runs.values() if one.run_id != run.run_id]
+            if not any(one.turn.served < behind and _contends(one, now) for one in rivals):
+                # When it last had to wait is what tells that it contends; now it has not.
+                waited_ns = runs[run.run_id].wakes_at_ns if run.run_id in runs else 0
+                return replace(run, turn=run.turn.after(), wakes_at_ns=waited_ns)
+            late_ns = now.boot_ns + YIELD_NS
         later, changed = self._later(now, claims, runs, late_ns)
         self._put(changed)
         return later
 
-    def _is_due(self, rival: RunEntry, now: Reading) -> bool:
-        """Whether another process's run should be asking right now, and is no more than a little late."""
-        return (
-            rival.limiter != self._limiter
-            and _is_waiting(rival, now)
-            and rival.wakes_at_ns <= now.boot_ns
-        )
+    def _free(
+        self, now: Reading, claims: Sequence[Claim], runs: dict[str, RunEntry]
+    ) -> list[Claim]:
+        """Those for which there is room."""
+        return [
+            claim
+            for claim in claims
+            if self.balance.free_at(now, claim, self.limits(now, claim.terms, runs.values()))
+            <= now.boot_ns
+        ]
 
-    def _wait(self, now: Reading, claims: Sequence[Claim]) -> Later:
-        later, changed = self._later(now, claims, self._runs())
+    def _wait(self, now: Reading, claims: Sequence[Claim], runs: dict[str, RunEntry]) -> Later:
+        later, changed = self._later(now, claims, runs)
         if changed:
             with self._ledger.writing():
                 self._put(changed)
@@ -132,30 +145,24 @@ class Budget:
         not_before_ns: int = 0,
     ) -> tuple[Later, list[RunEntry]]:
         """When to ask again, and what to write down, so that others leave these runs their turns."""
-        waiting = [
-            replace(
-                self._joined(claim, now, runs),
-                wakes_at_ns=max(not_before_ns, self.balance.wakes_at(now, claim.terms.limits)),
-            )
-            for claim in claims
-        ]
+        waiting = [self._joined(claim, now, runs) for claim in claims]
         changed = [run for run in waiting if _differs(run, runs.get(run.run_id))]
-        return Later(min(run.wakes_at_ns for run in waiting)), changed
+        return Later(max(not_before_ns, min(run.wakes_at_ns for run in waiting))), changed
 
     def _joined(self, claim: Claim, now: Reading, runs: dict[str, RunEntry]) -> RunEntry:
         """The run as one of those that wait."""
         run = self._run(claim, now, runs)
-        if claim.run_id in runs and _is_waiting(runs[claim.run_id], now):
-            return run
-        # Who waits for more room than this run needs is no measure: it is passed by.
-        room_ns = self.balance.wakes_at(now, run.limits)
-        beside = [
-            r
-            for r in runs.values()
-            if _is_waiting(r, now) and self.balance.wakes_at(now, r.limits) <= room_ns
-        ]
-        clock = clock_of([r.turn for r in beside], (r.turn for r in runs.values()))
-        return replace(run, turn=run.turn.joined(clock))
+        limits = self.limits(now, claim.terms, runs.values())
+        wakes_at_ns = self.balance.wakes_at(now, claim, limits)
+        known = runs.get(claim.run_id)
+        if known is None or not _waits(known, now):
+            # Who needs more room than this run is no measure: it is passed by.
+            by_ns = wakes_at_ns + YIELD_NS
+            beside = [r.turn for r in runs.values() if _waits(r, now) and r.wakes_at_ns <= by_ns]
+            run = replace(
+                run, turn=run.turn.joined(clock_of(beside, (r.turn for r in runs.values())))
+            )
+        return replace(run, wakes_at_ns=wakes_at_ns)
 
     def _run(self, claim: Claim, now: Reading, runs: dict[str, RunEntry]) -> RunEntry:
         known = runs.get(claim.run_id)
@@ -163,7 +170,7 @@ class Budget:
             run_id=claim.run_id,
             limiter=self._limiter,
             windows=claim.terms.windows,
-            limits=claim.terms.limits,
+            reserve=claim.terms.reserve,
             turn=Turn(claim.terms.priority, known.turn.served if known else 0),
             wakes_at_ns=known.wakes_at_ns if known else 0,
             pending=known.pending if known else 0,
@@ -183,9 +190,15 @@ def _differs(run: RunEntry, known: RunEntry | None) -> bool:
     return known is None or (run.limiter, run.wakes_at_ns) != (known.limiter, known.wakes_at_ns)
 
 
-def _is_waiting(run: RunEntry, now: Reading) -> bool:
-    """Whether it waits for a permit, as far as it has said so and is not late by more than a moment."""
-    return run.seen.boot_id == now.boot_id and now.boot_ns < run.wakes_at_ns + YIELD_NS
+def _waits(run: RunEntry, now: Reading) -> bool:
+    """Whether it waits for a permit, as far as it has said so, or did a moment ago."""
+    patience_ns = CONTENDS_NS if run.pending else YIELD_NS
+    return run.seen.boot_id == now.boot_id and now.boot_ns < run.wakes_at_ns + patience_ns
+
+
+def _contends(run: RunEntry, now: Reading) -> bool:
+    """Whether it could use a permit now, or will in a moment."""
+    return _waits(run, now) and _is_alive(run, now) and run.wakes_at_ns <= now.boot_ns
 
 
 def _is_alive(run: RunEntry, now: Reading) -> bool:

@@ -8,8 +8,9 @@ only, and with a little more after every span of theirs that passes in peace.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 
 from actors.market.window import NS_PER_S, Window
@@ -24,9 +25,6 @@ WHOLE = 1_000  # permille of a limit
 _KEPT = 700  # of it, after a refusal
 _REGAINED = 50  # more of it after each span of the window
 _LEAST = 250
-
-#: Of a window, so many spans after the last refusal nothing is left of it.
-FORGOTTEN_AFTER_SPANS = (WHOLE - _LEAST) // _REGAINED
 
 _REMEMBERED = 20  # refusals; each further back has been regained or counts for nothing
 
@@ -60,6 +58,7 @@ class Caution:
     until_ns: int = 0  # nothing is sent before
     wait_ns: int = 0  # the pause that ends then, had the provider named none
     probe_until_ns: int = 0  # a single request is under way, to learn whether it is over
+    counted: tuple[Counted, ...] = ()  # our own count of each window when it was last refused
 
     def refused(
         self,
@@ -70,17 +69,18 @@ class Caution:
     ) -> Caution:
         """A request was refused; the provider may have said for how long."""
         named_ns = 0 if retry_after_ns is None else now_ns + retry_after_ns
-        if not self.is_settled and granted_ns < self.asked_ns:
+        if granted_ns < self.asked_ns:
             # It was under way together with one that was refused before.
             return replace(self, until_ns=max(self.until_ns, named_ns))
         if self.is_settled:
-            began = (*self.narrowings, Narrowing(now_ns, _suspects(counted)))[-_REMEMBERED:]
+            narrowings = (*self.narrowings, Narrowing(now_ns, _suspects(counted)))[-_REMEMBERED:]
             wait_ns = FIRST_WAIT_NS
+            until_ns = now_ns + wait_ns if retry_after_ns is None else named_ns
         else:
-            began = self.narrowings
+            narrowings = self.narrowings
             wait_ns = min(2 * self.wait_ns, LONGEST_WAIT_NS)
-        until_ns = now_ns + wait_ns if retry_after_ns is None else named_ns
-        return Caution(began, False, now_ns, until_ns, wait_ns)
+            until_ns = max(now_ns + wait_ns, named_ns)
+        return Caution(narrowings, False, now_ns, until_ns, wait_ns, counted=tuple(counted))
 
     def granted(self, now_ns: int, over_ns: int) -> Caution:
         """A permit was granted; while refusals last, it is the only one until it is over."""
@@ -94,11 +94,11 @@ class Caution:
             return self
         return replace(self, is_settled=True, probe_until_ns=0)
 
-    def given_up(self, granted_ns: int, now_ns: int) -> Caution:
-        """Nobody knows what became of a request: where it was the probe, another one is needed."""
+    def given_up(self, granted_ns: int, again_ns: int) -> Caution:
+        """A request taught nothing: where it was the probe, another one is needed, not before `again_ns`."""
         if self.is_settled or granted_ns < self.asked_ns:
             return self
-        return replace(self, until_ns=now_ns + self.wait_ns, probe_until_ns=0)
+        return replace(self, until_ns=max(self.until_ns, again_ns), probe_until_ns=0)
 
     def free_at(self, now_ns: int) -> int:
         """When a request may be sent, windows apart, if nothing else happens."""
@@ -107,6 +107,26 @@ class Caution:
     def began_ns(self) -> int | None:
         """Since when every request has been refused; None: they are not."""
         return None if self.is_settled else self.narrowings[-1].at_ns
+
+    def moved(self, by_ns: int) -> Caution:
+        """The same on another clock."""
+        return replace(
+            self,
+            narrowings=tuple(replace(n, at_ns=n.at_ns + by_ns) for n in self.narrowings),
+            asked_ns=self.asked_ns + by_ns,
+            until_ns=self.until_ns + by_ns,
+            probe_until_ns=self.probe_until_ns + by_ns if self.probe_until_ns else 0,
+        )
+
+    def as_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> Caution:
+        fields = json.loads(text)
+        narrowings = (Narrowing(n["at_ns"], tuple(n["spans_ns"])) for n in fields.pop("narrowings"))
+        counted = (Counted(c["count"], Window(**c["window"])) for c in fields.pop("counted"))
+        return Caution(narrowings=tuple(narrowings), counted=tuple(counted), **fields)
 
     def narrowed(self, windows: Sequence[Window], now_ns: int) -> tuple[Window, ...]:
         """The windows as far as they are trusted now."""

@@ -7,6 +7,7 @@ other; readers see whole writes.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import sqlite3
 from collections.abc import Iterator
@@ -15,12 +16,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from actors.limiter.caution import Counted
+from filelock import FileLock, Timeout
+
 from actors.limiter.clock import Reading
-from actors.limiter.schema import MIGRATIONS, counted_of, counted_text, text_of, windows_of
+from actors.limiter.schema import MIGRATIONS, text_of, windows_of
+from actors.limiter.terms import Terms
 from actors.limiter.turns import Priority, Turn
 from actors.market.errors import UsageError
 from actors.market.window import Window
+from actors.upstox.token import ANONYMOUS
 
 FILE_NAME = "budget.sqlite3"
 
@@ -28,6 +32,8 @@ FILE_NAME = "budget.sqlite3"
 BUSY_S = 5.0
 
 _SALT_BYTES = 32
+
+_LOCKED = f"another process has kept it locked for {BUSY_S:g} s"
 
 _UNUSABLE = "the budget ledger is unusable"
 _DAMAGED = "it is damaged ({}). If no request was sent in the last half hour, delete it"
@@ -38,6 +44,7 @@ class State(StrEnum):
     GIVEN_UP = "given_up"  # nobody waits for it, yet it may still be on its way
     ENDED = "ended"
     REFUSED = "refused"  # ended too, by a 429
+    WITHDRAWN = "withdrawn"  # never sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +55,6 @@ class Entry:
     at: Reading  # when it came into that state
     granted_ns: int  # on the clock of `at.boot_ns`
     lifetime_ns: int  # from the grant
-    retry_after_ns: int | None  # of a refused one, if the provider named it
-    counted: tuple[Counted, ...]  # of a refused one: our own count of each window then
     change: int
 
 
@@ -60,7 +65,7 @@ class RunEntry:
     run_id: str
     limiter: str  # the process that serves it
     windows: tuple[Window, ...]  # the account's, as the run knows them
-    limits: tuple[Window, ...]  # how far it may fill them
+    reserve: tuple[Window, ...]  # what the user's other programs send at the most
     turn: Turn
     wakes_at_ns: int  # on the clock of `seen`: it can make no use of a free slot before
     pending: int  # requests it has still to send
@@ -74,13 +79,16 @@ class Ledger:
         self.path = folder / FILE_NAME
         with self._explained():
             folder.mkdir(parents=True, exist_ok=True)
-            self.path.touch(mode=0o600)  # the salt is the user's alone
+            self.path.touch()
+            self.path.chmod(0o600)  # the salt is the user's alone
             # The limiter's methods come one at a time, but not always on the same thread.
             self._db = sqlite3.connect(
                 self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
             )
             try:
-                self._prepare()
+                # Of several that open a new file at once, all but one would be told that it is busy.
+                with FileLock(f"{self.path}.lock", timeout=BUSY_S):
+                    self._prepare()
             except BaseException:
                 self._db.close()
                 raise
@@ -104,12 +112,17 @@ class Ledger:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
 
-    @property
-    def salt(self) -> bytes:
-        """Made with the file, known to nobody else: names of accounts are hashed with it."""
+    def name_of(self, terms: Terms) -> str:
+        """What the budget of these terms is called here; the account by a salted hash.
+
+        Nobody without this file can tell whose it is, even by trying names.
+        """
+        if terms.account == ANONYMOUS:
+            return f"{terms.budget}/{ANONYMOUS}"
         with self._explained():
             (salt,) = self._db.execute("SELECT salt FROM secret").fetchone()
-        return bytes(salt)
+        label = hashlib.blake2b(terms.account.encode(), digest_size=6, key=bytes(salt)).hexdigest()
+        return f"{terms.budget}/account-{label}"
 
     def budgets(self) -> list[str]:
         with self._explained():
@@ -123,7 +136,7 @@ class Ledger:
         with self._explained():
             rows = self._db.execute(
                 "SELECT permit, run_id, state, boot_id, boot_ns, wall_ns, granted_ns, lifetime_ns,"
-                " retry_after_ns, counted, change FROM permits"
+                " change FROM permits"
                 " WHERE budget = ? AND change > ? ORDER BY change",
                 (budget, after_change),
             ).fetchall()
@@ -135,90 +148,71 @@ class Ledger:
                 at=Reading(*row[3:6]),
                 granted_ns=row[6],
                 lifetime_ns=row[7],
-                retry_after_ns=row[8],
-                counted=counted_of(row[9]),
-                change=row[10],
+                change=row[8],
             )
             for row in rows
         ]
 
-    def add(self, budget: str, run_id: str, at: Reading, lifetime_ns: int) -> Entry:
-        """Book a new permit. Within `writing` only, like all that follow."""
-        change = self._next_change(budget)
+    def add(self, budget: str, run_id: str, at: Reading, lifetime_ns: int) -> int:
+        """Book a new permit. Within `writing` only, like all that follow and write."""
         permit = self._db.execute(
             "INSERT INTO permits (budget, run_id, state, boot_id, boot_ns, wall_ns, granted_ns,"
-            " lifetime_ns, counted, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?)",
-            (budget, run_id, State.GRANTED, *_clocks(at), at.boot_ns, lifetime_ns, change),
+            " lifetime_ns, change) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(budget, run_id, State.GRANTED, *_clocks(at), at.boot_ns, lifetime_ns),
+                self._next_change(budget),
+            ),
         ).lastrowid
         assert permit is not None
-        return Entry(permit, run_id, State.GRANTED, at, at.boot_ns, lifetime_ns, None, (), change)
+        return permit
 
-    def amend(
-        self,
-        budget: str,
-        permit: int,
-        state: State,
-        at: Reading,
-        *,
-        retry_after_ns: int | None = None,
-        counted: tuple[Counted, ...] = (),
-    ) -> Entry:
+    def amend(self, budget: str, permit: int, state: State, at: Reading) -> None:
         """Bring a permit into another state. One that was pruned comes back, its run forgotten."""
-        change = self._next_change(budget)
-        run_id, granted_ns, lifetime_ns = self._db.execute(
+        self._db.execute(
             "INSERT INTO permits (permit, budget, run_id, state, boot_id, boot_ns, wall_ns,"
-            " granted_ns, lifetime_ns, retry_after_ns, counted, change)"
-            " VALUES (?, ?, '', ?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT (permit) DO UPDATE SET"
-            " state = excluded.state, boot_id = excluded.boot_id, boot_ns = excluded.boot_ns,"
-            " wall_ns = excluded.wall_ns, retry_after_ns = excluded.retry_after_ns,"
-            " counted = excluded.counted, change = excluded.change"
-            " RETURNING run_id, granted_ns, lifetime_ns",
-            (
-                permit,
-                budget,
-                state,
-                *_clocks(at),
-                at.boot_ns,
-                retry_after_ns,
-                counted_text(counted),
-                change,
-            ),
-        ).fetchone()
-        return Entry(
-            permit, run_id, state, at, granted_ns, lifetime_ns, retry_after_ns, counted, change
+            " granted_ns, lifetime_ns, change) VALUES (?, ?, '', ?, ?, ?, ?, ?, 0, ?)"
+            " ON CONFLICT (permit) DO UPDATE SET state = excluded.state, boot_id = excluded.boot_id,"
+            " boot_ns = excluded.boot_ns, wall_ns = excluded.wall_ns, change = excluded.change",
+            (permit, budget, state, *_clocks(at), at.boot_ns, self._next_change(budget)),
         )
 
     def move(self, budget: str, entry: Entry, at: Reading) -> None:
         """Put a permit's times on another boot's clock."""
+        granted_ns = entry.granted_ns + at.boot_ns - entry.at.boot_ns
         self._db.execute(
             "UPDATE permits SET boot_id = ?, boot_ns = ?, wall_ns = ?, granted_ns = ?, change = ?"
             " WHERE permit = ?",
-            (
-                *_clocks(at),
-                entry.granted_ns + at.boot_ns - entry.at.boot_ns,
-                self._next_change(budget),
-                entry.permit,
-            ),
+            (*_clocks(at), granted_ns, self._next_change(budget), entry.permit),
         )
 
-    def prune(self, budget: str, before_boot_ns: int, refused_before_boot_ns: int) -> None:
-        """Forget what happened before, on any boot's clock; refusals are kept longer.
+    def prune(self, budget: str, before_boot_ns: int) -> None:
+        """Forget permits and runs of before, on any boot's clock.
 
-        The newest entry stays, so that change numbers go on where they were.
+        The newest permit stays, so that change numbers go on where they were.
         """
         self._db.execute(
-            "DELETE FROM permits WHERE budget = ? AND change < ?"
-            " AND boot_ns < CASE state WHEN ? THEN ? ELSE ? END",
-            (
-                budget,
-                self._next_change(budget) - 1,
-                State.REFUSED,
-                refused_before_boot_ns,
-                before_boot_ns,
-            ),
+            "DELETE FROM permits WHERE budget = ? AND boot_ns < ? AND change < ?",
+            (budget, before_boot_ns, self._next_change(budget) - 1),
         )
         self._db.execute(
             "DELETE FROM runs WHERE budget = ? AND boot_ns < ?", (budget, before_boot_ns)
+        )
+
+    # What refusals have taught
+
+    def caution(self, budget: str) -> tuple[str, Reading] | None:
+        """As `put_caution` has left it, and when that was."""
+        with self._explained():
+            row = self._db.execute(
+                "SELECT caution, boot_id, boot_ns, wall_ns FROM cautions WHERE budget = ?",
+                (budget,),
+            ).fetchone()
+        return None if row is None else (row[0], Reading(*row[1:]))
+
+    def put_caution(self, budget: str, caution: str, at: Reading) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO cautions VALUES (?, ?, ?, ?, ?)",
+            (budget, caution, *_clocks(at)),
         )
 
     # Runs
@@ -226,7 +220,7 @@ class Ledger:
     def runs(self, budget: str) -> list[RunEntry]:
         with self._explained():
             rows = self._db.execute(
-                "SELECT run_id, limiter, windows, limits, priority, served, wakes_at_ns, pending,"
+                "SELECT run_id, limiter, windows, reserve, priority, served, wakes_at_ns, pending,"
                 " boot_id, boot_ns, wall_ns FROM runs WHERE budget = ?",
                 (budget,),
             ).fetchall()
@@ -235,22 +229,22 @@ class Ledger:
                 run_id=run_id,
                 limiter=limiter,
                 windows=windows_of(windows),
-                limits=windows_of(limits),
+                reserve=windows_of(reserve),
                 turn=Turn(Priority(priority), served),
                 wakes_at_ns=wakes_at_ns,
                 pending=pending,
                 seen=Reading(*seen),
             )
-            for run_id, limiter, windows, limits, priority, served, wakes_at_ns, pending, *seen in rows
+            for run_id, limiter, windows, reserve, priority, served, wakes_at_ns, pending, *seen in rows
         ]
 
     def put_run(self, budget: str, run: RunEntry) -> None:
         self._db.execute(
-            "INSERT OR REPLACE INTO runs (budget, run_id, limiter, windows, limits, priority, served,"
+            "INSERT OR REPLACE INTO runs (budget, run_id, limiter, windows, reserve, priority, served,"
             " wakes_at_ns, pending, boot_id, boot_ns, wall_ns)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(budget, run.run_id, run.limiter, text_of(run.windows), text_of(run.limits)),
+                *(budget, run.run_id, run.limiter, text_of(run.windows), text_of(run.reserve)),
                 *(run.turn.priority, run.turn.served, run.wakes_at_ns, run.pending),
                 *_clocks(run.seen),
             ),
@@ -287,6 +281,8 @@ class Ledger:
     def _explained(self) -> Iterator[None]:
         try:
             yield
+        except Timeout:
+            raise UsageError(f"{_UNUSABLE}: {_LOCKED}", str(self.path)) from None
         except (sqlite3.Error, OSError) as error:
             raise UsageError(f"{_UNUSABLE}: {_advice(error)}", str(self.path)) from error
 
@@ -298,7 +294,7 @@ def _clocks(at: Reading) -> tuple[str, int, int]:
 def _advice(error: sqlite3.Error | OSError) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest only refines it
     if code == sqlite3.SQLITE_BUSY:
-        return f"another process has kept it locked for {BUSY_S:g} s"
+        return _LOCKED
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return _DAMAGED.format(error)
     return str(error)

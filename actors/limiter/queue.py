@@ -32,8 +32,15 @@ class Queue(Generic[Ticket]):
         self._numbers = count()
         self._lines: dict[str, dict[int, Place[Ticket]]] = {}
 
-    def __len__(self) -> int:
-        return sum(map(len, self._lines.values()))
+    def waiting(self, run_id: str) -> int:
+        """How many of a run wait."""
+        return len(self._lines.get(run_id, ()))
+
+    def clear(self) -> list[Ticket]:
+        """Take out all. Returns their tickets."""
+        gone = [place.ticket for line in self._lines.values() for place in line.values()]
+        self._lines.clear()
+        return gone
 
     def join(self, run_id: str, holder: str, terms: Terms, ticket: Ticket) -> Place[Ticket]:
         """Wait at the end of the run's line."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from functools import cache
 
-from actors.limiter.caution import Counted
 from actors.market.window import Window
 
 _SPENDING = (
@@ -27,14 +26,12 @@ _SHARING = (
     "ALTER TABLE permits ADD COLUMN granted_ns INTEGER NOT NULL DEFAULT 0",
     "UPDATE permits SET granted_ns = boot_ns",
     "ALTER TABLE permits ADD COLUMN lifetime_ns INTEGER NOT NULL DEFAULT 90000000000",
-    "ALTER TABLE permits ADD COLUMN retry_after_ns INTEGER",
-    "ALTER TABLE permits ADD COLUMN counted TEXT NOT NULL DEFAULT ''",
     """CREATE TABLE runs (
     budget TEXT NOT NULL,
     run_id TEXT NOT NULL,
     limiter TEXT NOT NULL,  -- the process that serves it
     windows TEXT NOT NULL,  -- the account's; JSON: [[limit, span_ns], ...]
-    limits TEXT NOT NULL,  -- how far the run may fill them
+    reserve TEXT NOT NULL,  -- what the user's other programs send at the most; likewise
     priority TEXT NOT NULL,
     served INTEGER NOT NULL,
     wakes_at_ns INTEGER NOT NULL,
@@ -44,18 +41,17 @@ _SHARING = (
     wall_ns INTEGER NOT NULL,
     PRIMARY KEY (budget, run_id)
 )""",
+    """CREATE TABLE cautions (
+    budget TEXT PRIMARY KEY,
+    caution TEXT NOT NULL,  -- JSON; its times are on the clock of boot_ns
+    boot_id TEXT NOT NULL,  -- these three: when it was written
+    boot_ns INTEGER NOT NULL,
+    wall_ns INTEGER NOT NULL
+)""",
     "CREATE TABLE secret (one INTEGER PRIMARY KEY CHECK (one = 1), salt BLOB NOT NULL)",
 )
 
 MIGRATIONS = (_SPENDING, _SHARING)
-
-
-def counted_text(counted: tuple[Counted, ...]) -> str:
-    return json.dumps([[c.count, c.window.limit, c.window.span_ns] for c in counted])
-
-
-def counted_of(text: str) -> tuple[Counted, ...]:
-    return tuple(Counted(n, Window(*window)) for n, *window in json.loads(text)) if text else ()
 
 
 @cache

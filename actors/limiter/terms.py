@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from actors.limiter.clock import Reading
 from actors.limiter.turns import Priority
 from actors.market.window import NS_PER_S, Window
+from actors.upstox.token import ANONYMOUS
 
 #: A request may arrive for so long after its connection was closed: longer than networks hold anything
 #: back in practice, though TCP's formal bound for a segment is two minutes (RFC 9293, 3.4.2).
@@ -19,13 +21,12 @@ _ROUNDING = 1e-9  # 0.58 of 50 is 29, though not in floats
 class Terms:
     """What a run asks of the limiter. Carried by every call, so that a restarted limiter knows it."""
 
-    budget: str  # one per provider and account, and per family of endpoints where these are apart
+    budget: str  # the provider's host, and the family of endpoints where these are apart
     windows: tuple[Window, ...]  # the account's
     timeout_s: float  # no request of the run is waited for longer
-    share: float = (
-        1.0  # of each window; the run sends nothing while more of it is in use, by anybody
-    )
-    reserve: tuple[Window, ...] = ()  # what the user's own programs send at the most; kept free
+    account: str = ANONYMOUS  # `TokenSource.account`; the ledger writes it down salted only
+    share: float = 1.0  # of each window, for this run at the most
+    reserve: tuple[Window, ...] = ()  # what the user's other programs send at the most
     priority: Priority = Priority.INTERACTIVE
 
     @property
@@ -34,20 +35,28 @@ class Terms:
         return round((self.timeout_s + ON_ITS_WAY_S) * NS_PER_S)
 
     @property
-    def limits(self) -> tuple[Window, ...]:
-        """The windows this run may fill; a limit below 1 means that nothing is left for it."""
+    def own_windows(self) -> tuple[Window, ...]:
+        """What the run may fill by itself."""
         return tuple(
-            Window(self._part_of(w.limit) - self.reserved(w), w.span_ns) for w in self.windows
+            Window(max(1, math.floor(w.limit * self.share + _ROUNDING)), w.span_ns)
+            for w in self.windows
         )
 
-    def reserved(self, window: Window) -> int:
-        """How many requests of others may fall into the window at the most."""
-        return min(
-            (r.limit * math.ceil(window.span_ns / r.span_ns) for r in self.reserve), default=0
-        )
 
-    def _part_of(self, limit: int) -> int:
-        return max(1, math.floor(limit * self.share + _ROUNDING))
+def reserved(window: Window, reserve: Iterable[Window]) -> int:
+    """How many requests of others, who keep within all of `reserve`, may fall into the window."""
+    return min((r.limit * math.ceil(window.span_ns / r.span_ns) for r in reserve), default=0)
+
+
+def without(
+    windows: Iterable[Window], reserves: Iterable[tuple[Window, ...]]
+) -> tuple[Window, ...]:
+    """What the widest of the reserves leaves of each window: at least one request."""
+    kept = tuple(reserves)
+    return tuple(
+        Window(max(1, w.limit - max((reserved(w, r) for r in kept), default=0)), w.span_ns)
+        for w in windows
+    )
 
 
 @dataclass(frozen=True, slots=True)

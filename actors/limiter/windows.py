@@ -76,7 +76,7 @@ class Spending:
         self._next_permit = 1
         #: (when it is over, permit), ascending: in flight are those that are over later than now.
         self._overs: list[tuple[int, int]] = []
-        self._known: dict[int, tuple[int, Stage]] = {}
+        self._known: dict[int, tuple[int, Stage, int | None]] = {}  # over, stage, granted
         self._tidy_at = _TIDY_AT_LEAST
 
     def grant(self, now_ns: int, windows: Sequence[Window], lifetime_ns: int) -> int | None:
@@ -85,7 +85,7 @@ class Spending:
         if self.free_at(now_ns, windows) > now_ns:
             return None
         permit = self._next_permit
-        self.record(permit, now_ns + lifetime_ns, Stage.OPEN)
+        self.record(permit, now_ns + lifetime_ns, Stage.OPEN, now_ns)
         return permit
 
     def free_at(self, now_ns: int, windows: Sequence[Window]) -> int:
@@ -108,20 +108,27 @@ class Spending:
         """
         if not self.is_over(permit):
             over_ns = self._advance(now_ns) + on_its_way_ns
-            known_ns, _ = self._known.get(permit, (over_ns, Stage.OPEN))
+            known_ns, *_ = self._known.get(permit, (over_ns,))
             self.record(permit, max(over_ns, known_ns), Stage.GIVEN_UP)
 
     def is_over(self, permit: int) -> bool:
         """Whether its end was told before. Of one that counts no more, that is not known."""
         return permit in self._known and self._known[permit][1] is Stage.OVER
 
-    def record(self, permit: int, over_ns: int, stage: Stage) -> None:
+    def granted_ns(self, permit: int) -> int | None:
+        """When it was granted, as far as that is known."""
+        return self._known[permit][2] if permit in self._known else None
+
+    def record(
+        self, permit: int, over_ns: int, stage: Stage, granted_ns: int | None = None
+    ) -> None:
         """Count a permit that was granted elsewhere or earlier, or correct when it is over."""
         if permit in self._known:
-            known_ns, _ = self._known[permit]
+            known_ns, _, known_granted_ns = self._known[permit]
+            granted_ns = known_granted_ns if granted_ns is None else granted_ns
             del self._overs[bisect_right(self._overs, (known_ns, permit)) - 1]
         insort(self._overs, (over_ns, permit))
-        self._known[permit] = (over_ns, stage)
+        self._known[permit] = (over_ns, stage, granted_ns)
         self._next_permit = max(self._next_permit, permit + 1)
 
     def use(self, now_ns: int, windows: Sequence[Window]) -> tuple[WindowUse, ...]:

@@ -47,6 +47,7 @@ _FOREIGN = (
     zlib.error,
 )
 _TIMEOUTS = (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)
+_UNCONNECTED = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.ConnectTimeoutError)
 _UNREADABLE = (
     requests.exceptions.ContentDecodingError,
     requests.exceptions.InvalidHeader,
@@ -60,6 +61,7 @@ _UNREADABLE = (
 @dataclass(slots=True)
 class _Response:
     http_status: int | None = None
+    unsent: bool = False
     body: bytes = b""
     body_bytes: int = 0
     retry_after_s: float | None = None
@@ -139,6 +141,7 @@ class UpstoxClient:
             cause=outcome.cause,
             message=_clean(outcome.message, token, _MESSAGE_CHARS),
             http_status=response.http_status,
+            unsent=response.unsent,
             error_code=outcome.error_code,
             retry_after_s=response.retry_after_s,
             body_bytes=response.body_bytes,
@@ -152,6 +155,7 @@ class UpstoxClient:
             try:
                 self._receive(url, headers, response)
             except _FOREIGN as error:
+                response.unsent = response.http_status is None and _is_unconnected(error)
                 response.fault = response.fault or self._fault(error, deadline)
             if deadline.passed:
                 # What came may be cut without looking so; and the connection is.
@@ -246,6 +250,14 @@ def _clean(text: str, token: str | None, max_chars: int) -> str:
             text = text.replace(form, "[token]")
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= max_chars else line[: max_chars - 1] + "…"
+
+
+def _is_unconnected(error: BaseException) -> bool:
+    """Whether it came to no connection, so that nothing can have been sent."""
+    if isinstance(error, _UNCONNECTED):
+        return True
+    inner = (getattr(error, "reason", None), *error.args)
+    return any(isinstance(one, BaseException) and _is_unconnected(one) for one in inner)
 
 
 def _innermost(error: BaseException) -> str:

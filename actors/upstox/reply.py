@@ -27,6 +27,7 @@ class Refused:
     cause: Cause
     message: str  # one short line; never carries the token
     http_status: int | None = None  # None: no response came
+    unsent: bool = False  # no byte of the request has left: there was no connection
     error_code: str | None = None  # the provider's, such as UDAPI100011
     retry_after_s: float | None = None  # if the provider named a wait
     body_bytes: int = 0

@@ -50,19 +50,18 @@ class TokenSource:
     def where(self) -> str:
         return f"${self.variable}" if self.file is None else self.file
 
-    def account_label(self, salt: bytes) -> str:
-        """Name the account the token belongs to, without giving away either.
+    def account(self) -> str:
+        """Name the account the token belongs to: a digest, the same for all tokens of one user.
 
-        Nobody without `salt` can tell whose it is, even by trying names. Limits count per user, and a
-        user's token changes daily: so where the token names its user (a JWT's `sub`), it is the user
-        who is labelled.
+        Limits count per user, and a user's token changes daily: so where the token names its user (a
+        JWT's `sub`), it is the user who is named. Not to be written down as it is: who guesses a user's
+        name could tell that it is theirs.
         """
         token = self.read()
         if token is None:
             return ANONYMOUS
         owner = _subject(token) or token
-        digest = hashlib.blake2b(owner.encode(), digest_size=6, key=salt)
-        return f"account-{digest.hexdigest()}"
+        return hashlib.blake2b(owner.encode(), person=b"candlefleet acct").hexdigest()
 
     def _from_file(self) -> str:
         assert self.file is not None

@@ -22,7 +22,8 @@ from filelock import FileLock, Timeout
 
 from actors.market.candles import BARS, CANDLES, QUARANTINE, Delivery, label_candles
 from actors.market.errors import StoreError
-from actors.writer.folder import Folder
+from actors.writer import object_store
+from actors.writer.folder import absolute
 from actors.writer.receipts import as_receipts, carried, from_carried
 
 if TYPE_CHECKING:
@@ -41,10 +42,13 @@ def place_of(store: str, state_dir: Path) -> Path:
     There they are found again by whoever next writes to the store from this machine. If it is gone,
     they are: their chunks have no receipts, and are asked for again.
     """
-    folder = Folder(store)
-    if folder.local_path is not None:
-        return folder.local_path / ROOM
-    return state_dir / ROOM / hashlib.blake2b(folder.uri.encode(), digest_size=8).hexdigest()
+    address = absolute(store)
+    options = object_store.options(address)
+    if options is None:
+        return Path(address) / ROOM
+    # Two providers may have buckets of one name.
+    where = f"{options.get('aws_endpoint_url', '')} {address}"
+    return state_dir / ROOM / hashlib.blake2b(where.encode(), digest_size=8).hexdigest()
 
 
 class Spool:

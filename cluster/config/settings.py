@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
-from actors.limiter.terms import Terms
+from actors.limiter.terms import reserved
 from actors.limiter.turns import Priority
 from actors.market.address import checked_url
 from actors.market.window import NS_PER_S, Window
@@ -39,7 +39,7 @@ class FleetSettings(Section):
 
 class WindowSettings(Section):
     limit: Annotated[int, Field(gt=0, le=1_000_000)]
-    seconds: Seconds
+    seconds: Annotated[float, Field(ge=0.001, le=86_400)]
 
     @property
     def window(self) -> Window:
@@ -91,11 +91,13 @@ class BudgetSettings(Section):
     @model_validator(mode="after")
     def _leaves_something(self) -> Self:
         own = [family.windows(()) for f in Family if (family := self.families.of(f)) is not None]
-        for windows in (self.windows, *own):
-            limits = Terms("", windows, 0.0, share=self.share, reserve=self.reserve).limits
-            for window, limit in zip(windows, limits, strict=True):
-                if limit.limit < 1:
-                    raise ValueError(f"share and reserve leave nothing of {window}")
+        for window in {w for windows in (self.windows, *own) for w in windows}:
+            kept = reserved(window, self.reserve)
+            if kept >= window.limit:
+                raise ValueError(
+                    f"reserve keeps {kept} requests of {window} and leaves nothing; "
+                    f"say how many others send in {window.span_s:g} s at the most"
+                )
         return self
 
 

@@ -9,7 +9,7 @@ START_S = 1_000.0
 
 
 def patience() -> Patience:
-    return Patience("data", writer_heard_s=START_S, fetcher_seen_s=START_S)
+    return Patience("data", began_s=START_S)
 
 
 @pytest.mark.parametrize(
@@ -33,9 +33,17 @@ def test_every_wait_has_an_end_and_no_other(
 def test_a_provider_that_refuses_everything_for_an_hour_does_not_mean_to_answer() -> None:
     waiting = patience()
     assert waiting.refusal(START_S + 99_999) is None
-    waiting.refused_since_s = START_S
+    waiting.refused(START_S + 3_600, lasts_s=3_600)
     assert waiting.refusal(START_S + 3_600) is None
     halted = waiting.refusal(START_S + 3_661)
     assert halted is not None
     assert "1h 01m" in halted.reason
     assert halted.http_status == 429
+    waiting.refused(START_S + 3_700, lasts_s=None)
+    assert waiting.refusal(START_S + 9_999) is None
+
+
+def test_what_was_refused_before_this_run_began_does_not_end_it() -> None:
+    waiting = patience()
+    waiting.refused(START_S + 1, lasts_s=7_200)
+    assert waiting.refusal(START_S + 1) is None

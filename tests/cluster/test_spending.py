@@ -20,12 +20,12 @@ WINDOWS = (Window(5, 1_000 * NS_PER_S), Window(20, 2_000 * NS_PER_S))
 async def spend(folder: Path) -> None:
     """Three permits of a run that has ended, one of a run that goes on."""
     limiter = Limiter(str(folder))
-    ours = Terms("host/account", WINDOWS, 30.0)
+    ours = Terms("host", WINDOWS, 30.0)
     for _ in range(3):
         permit = await limiter.acquire(ours, "done", "fetcher-1")
         assert permit is not None
         await limiter.end(ours, permit.number)
-    update = Terms("host/account", WINDOWS, 30.0, share=0.9, priority=Priority.UPDATE)
+    update = Terms("host", WINDOWS, 30.0, share=0.9, priority=Priority.UPDATE)
     await limiter.acquire(update, "going on", "fetcher-1")
     await limiter.use(update, "going on", 700)
     await limiter.use(ours, "done", 0)
@@ -43,7 +43,7 @@ def test_each_window_says_what_counts_whose_it_is_and_when_it_frees(tmp_path: Pa
     asyncio.run(spend(tmp_path))
     (status,) = look(tmp_path)
     told = status.as_dict()
-    assert told["budget"] == "host/account"
+    assert told["budget"] == "host/anonymous"
     narrow, wide = told["windows"]
     assert (narrow["counted"], narrow["in_flight"], narrow["left"]) == (4, 1, 1)
     assert (wide["counted"], wide["left"]) == (4, 16)
@@ -60,13 +60,13 @@ def test_each_window_says_what_counts_whose_it_is_and_when_it_frees(tmp_path: Pa
         700,
     )
     text = shown(tmp_path)
-    assert "host/account" in text
+    assert "host/anonymous" in text
     assert "700" in text
 
 
 def test_a_refusal_is_shown_with_what_we_had_counted(tmp_path: Path) -> None:
     async def refuse() -> None:
-        limiter, ours = Limiter(str(tmp_path)), Terms("host/account", WINDOWS, 30.0)
+        limiter, ours = Limiter(str(tmp_path)), Terms("host", WINDOWS, 30.0)
         permit = await limiter.acquire(ours, "run", "fetcher-1")
         assert permit is not None
         await limiter.refuse(ours, permit.number, 900.0)
@@ -75,7 +75,7 @@ def test_a_refusal_is_shown_with_what_we_had_counted(tmp_path: Path) -> None:
     (status,) = look(tmp_path)
     assert status.as_dict()["frozen"]["own_count"] == "1/5/1000 s, 1/20/2000 s"
     assert "Refused (429)" in shown(tmp_path)
-    assert "next try in 15m 00s" in shown(tmp_path)
+    assert "the next request may ask in 15m 00s" in shown(tmp_path)
 
 
 def test_looking_where_nothing_was_spent_leaves_nothing_behind(tmp_path: Path) -> None:

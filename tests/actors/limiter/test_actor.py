@@ -15,7 +15,7 @@ PATIENCE_S = 20.0
 
 def terms(*windows: tuple[int, float], timeout_s: float = 1.0) -> Terms:
     made = tuple(Window(limit, round(span_s * NS_PER_S)) for limit, span_s in windows)
-    return Terms("host/account", made, timeout_s)
+    return Terms("host", made, timeout_s)
 
 
 def test_a_permit_waits_for_an_end_and_then_for_the_span(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ import actors
 from actors.limiter import budget as budget_module
 from actors.limiter import clock
 from actors.limiter.balance import Balance
-from actors.limiter.budget import AHEAD_AT_MOST, YIELD_NS, Budget, Granted
+from actors.limiter.budget import AHEAD_AT_MOST, Budget, Granted
 from actors.limiter.caution import Counted
 from actors.limiter.clock import Reading
 from actors.limiter.ledger import Ledger
@@ -75,10 +75,14 @@ class Limiter:
 
     def free_in_s(self):
         now = self.computer.read()
-        return (self.balance.free_at(now, self.claim.terms.limits) - now.boot_ns) / NS_PER_S
+        self.balance.remember(self.claim)
+        limits = self.budget.limits(now, self.claim.terms)
+        return (self.balance.free_at(now, self.claim, limits) - now.boot_ns) / NS_PER_S
 
     def use(self):
-        return self.balance.use(self.computer.read(), self.claim.terms)
+        now = self.computer.read()
+        self.balance.remember(self.claim)
+        return self.balance.use(now, self.balance.narrowed(now, self.claim.terms.windows))
 
 
 @pytest.fixture
@@ -120,7 +124,7 @@ some_windows = st.lists(
 happenings = st.lists(
     st.tuples(
         st.sampled_from(
-            ["grant", "grant", "end", "give up", "refuse", "restart", "reboot", "wall set back"]
+            ["grant", "grant", "end", "give up", "refuse", "restart", "reboot", "wall set"]
         ),
         st.one_of(st.just(0), st.integers(0, 40 * NS_PER_S)),
         st.integers(0, 5),
@@ -132,7 +136,7 @@ happenings = st.lists(
 
 @settings(deadline=None, max_examples=60)
 @given(some_windows, happenings)
-def test_no_window_is_overfull_across_restarts_reboots_and_clocks_set_back(windows, happenings):
+def test_no_window_is_overfull_across_restarts_reboots_and_clocks_set(windows, happenings):
     """A request may arrive until its permit's lifetime is over; later only if it was given up late."""
     computer = Computer()
     sent = {}  # permit: [granted, may arrive until, somebody waits for it]
@@ -156,8 +160,8 @@ def test_no_window_is_overfull_across_restarts_reboots_and_clocks_set_back(windo
                 limiter.balance.give_up(permit, now)
                 until_ns = max(sent[permit][1], computer.now_ns + ON_ITS_WAY_NS)
                 sent[permit][1:] = [until_ns, False]
-            elif kind == "wall set back":
-                computer.wall_ahead_ns -= which * 60 * NS_PER_S
+            elif kind == "wall set":  # while the computer is on; back or forth
+                computer.wall_ahead_ns += (which - 2) * 60 * NS_PER_S
             elif kind in ("restart", "reboot"):
                 limiter.ledger.close()
                 if kind == "reboot":
@@ -210,12 +214,25 @@ def test_after_a_reboot_the_wall_clock_says_how_long_ago(opened, computer):
     assert (minute.frees_at_ns - computer.read().boot_ns) / NS_PER_S == pytest.approx(20, abs=0.1)
 
 
-def test_after_a_reboot_a_wall_clock_set_back_makes_all_of_it_now(opened, computer):
+def test_a_wall_clock_set_while_the_computer_is_on_tells_a_reboot_nothing_false(opened, computer):
+    """Set two hours forward between two permits: both are half a minute old, for a boot is one clock."""
+    limiter = opened(Window(9, NS_PER_S), Window(100, MINUTE))
+    limiter.spend(5)
+    computer.wall_ahead_ns += 7_200 * NS_PER_S
+    limiter.spend(3)
+    computer.now_ns += 30 * NS_PER_S
+    computer.reboot()
+    (_, minute) = opened(Window(9, NS_PER_S), Window(100, MINUTE)).use()
+    assert minute.recent == 8
+    assert (minute.frees_at_ns - computer.read().boot_ns) / NS_PER_S == pytest.approx(30, abs=0.1)
+
+
+def test_after_a_reboot_a_wall_clock_set_back_meanwhile_makes_the_last_of_it_now(opened, computer):
     windows = (Window(2, MINUTE), Window(1, NS_PER_S))
     opened(*windows).spend()
     computer.now_ns += 40 * NS_PER_S
-    computer.wall_ahead_ns -= 3_600 * NS_PER_S
     computer.reboot()
+    computer.wall_ahead_ns -= 3_600 * NS_PER_S
     (minute, _) = opened(*windows).use()
     assert minute.left == 0
     assert minute.frees_at_ns - computer.read().boot_ns == pytest.approx(MINUTE, rel=0.01)
@@ -250,12 +267,24 @@ def test_grants_are_synced_often_enough_for_that(opened, computer, tmp_path):
 
 
 def test_a_run_with_wider_windows_finds_what_was_spent_before_it(opened, computer):
-    limiter = opened(Window(9, NS_PER_S))
-    limiter.spend(4)
-    limiter.claim = Claim("run-2", Terms("upstox", (Window(9, 86_400 * NS_PER_S),), TIMEOUT_S))
-    assert [use.left for use in limiter.use()] == [5]
-    limiter.spend(5)
+    """Within the hour in any case, though the narrow one has forgotten it long ago."""
+    limiter = opened(Window(500, NS_PER_S))
+    limiter.spend(300)
+    computer.now_ns += 1_800 * NS_PER_S
+    limiter.spend(1)
+    day = (Window(303, 86_400 * NS_PER_S),)
+    limiter.claim = Claim("run-2", Terms("upstox", day, TIMEOUT_S))
+    assert [use.left for use in limiter.use()] == [2]
+    limiter.spend(2)
     assert limiter.grant() is None
+
+
+def test_a_run_with_narrow_windows_forgets_nothing_that_another_needs(opened, computer):
+    day = Window(40, 86_400 * NS_PER_S)
+    opened(day, run_id="day").spend(40)
+    computer.now_ns += 3 * 3_600 * NS_PER_S
+    opened(Window(50, NS_PER_S), run_id="second").spend(5)  # its first grant prunes
+    assert opened(day, run_id="day").grant() is None
 
 
 # Several runs
@@ -279,71 +308,110 @@ def test_an_end_told_by_one_limiter_frees_the_other(opened, computer):
     assert other.free_in_s() == pytest.approx(1, abs=0.01)
 
 
-def test_a_run_that_leaves_room_waits_where_another_does_not(opened):
-    """Half for whoever else there is, ourselves included."""
-    all_of_it, half = opened(Window(10, MINUTE)), opened(Window(10, MINUTE), share=0.5)
-    all_of_it.spend(5)
+def test_a_share_binds_its_own_run_and_counts_over_a_restart(opened):
+    other = opened(Window(10, MINUTE), run_id="other")
+    half = opened(Window(10, MINUTE), run_id="half", share=0.5)
+    other.spend(3)
+    half.spend(5)
     assert half.grant() is None
-    all_of_it.spend(3)
-    reserved = opened(Window(10, MINUTE), reserve=(Window(2, MINUTE),))
-    assert reserved.grant() is None
-    all_of_it.spend(2)
+    assert opened(Window(10, MINUTE), run_id="half", share=0.5).grant() is None
+    other.spend(2)
+    assert other.grant() is None
 
 
-def race(limiters, computer, permits):
-    """Every limiter asks when it said it would; each request is over at once. Who got how many."""
+def test_a_reserve_is_kept_free_by_every_run_while_one_that_names_it_is_alive(opened, computer):
+    plain = opened(Window(10, MINUTE), run_id="plain")
+    careful = opened(Window(10, MINUTE), run_id="careful", reserve=(Window(2, MINUTE),))
+    careful.spend(1)
+    plain.spend(7)
+    assert plain.grant() is None
+    assert careful.grant() is None
+    computer.now_ns += 11 * NS_PER_S
+    plain.spend(2)
+
+
+def race(limiters, computer, seconds, *, lanes=8, latency_ns=150 * MS):
+    """Runs with that many requests under way at the most, each a process with a limiter of its own.
+
+    Every one asks when it said it would, and whenever one of its requests has ended. Who got how many.
+    """
     got = dict.fromkeys([limiter.claim.run_id for limiter in limiters], 0)
     wakes_ns = [computer.now_ns for _ in limiters]
-    while sum(got.values()) < permits:
-        who = wakes_ns.index(min(wakes_ns))
-        computer.now_ns = max(computer.now_ns, wakes_ns[who]) + MS  # nobody is exactly on time
+    under_way = [[] for _ in limiters]  # of each: when it ends, which permit
+    until_ns = computer.now_ns + seconds * NS_PER_S
+    announced_ns = 0
+    while computer.now_ns < until_ns:
+        if computer.now_ns >= announced_ns:  # as drivers do, so that others know of them
+            announced_ns = computer.now_ns + NS_PER_S // 2
+            for limiter in limiters:
+                limiter.budget.announce(computer.read(), limiter.claim, 10_000)
+        nexts_ns = [
+            min([wakes_ns[i]] * (len(under_way[i]) < lanes) + [end for end, _ in under_way[i][:1]])
+            for i in range(len(limiters))
+        ]
+        who = nexts_ns.index(min(nexts_ns))
+        computer.now_ns = max(computer.now_ns, nexts_ns[who]) + MS  # nobody is exactly on time
         limiter, now = limiters[who], computer.read()
+        while under_way[who] and under_way[who][0][0] <= computer.now_ns:
+            limiter.balance.end(under_way[who].pop(0)[1], now)
+        if len(under_way[who]) == lanes:
+            continue
         answer = limiter.budget.grant(now, [limiter.claim])
         if isinstance(answer, Granted):
-            limiter.balance.end(answer.permit, now)
             got[answer.run_id] += 1
+            under_way[who].append((computer.now_ns + latency_ns, answer.permit))
             wakes_ns[who] = computer.now_ns
         else:
             wakes_ns[who] = answer.at_ns
+    for limiter, left in zip(limiters, under_way, strict=True):
+        for _, permit in left:
+            limiter.balance.end(permit, computer.read())
     return got
 
 
-def test_runs_of_two_processes_share_evenly(opened, computer):
-    runs = [opened(Window(10, NS_PER_S), run_id=f"run-{i}") for i in (1, 2)]
-    got = race(runs, computer, 400)
-    assert abs(got["run-1"] - got["run-2"]) <= 2 * AHEAD_AT_MOST
+SCARCE = (Window(20, NS_PER_S), Window(60, 10 * NS_PER_S))
+
+
+def test_runs_of_two_processes_share_evenly_whatever_their_lanes_do(opened, computer):
+    runs = [opened(*SCARCE, run_id=f"run-{i}") for i in (1, 2)]
+    got = race(runs, computer, 60)
+    assert sum(got.values()) >= 0.9 * 60 * 6
+    assert abs(got["run-1"] - got["run-2"]) <= 0.1 * sum(got.values())
 
 
 def test_an_interactive_run_goes_before_another_processs_backfill_which_still_moves(
     opened, computer
 ):
-    window = Window(10, NS_PER_S)
-    backfill = opened(window, run_id="backfill", priority=Priority.BACKFILL)
-    race([backfill], computer, 200)  # has had everything so far; that is not held against it
-    interactive = opened(window, run_id="interactive")
-    got = race([backfill, interactive], computer, 510)
-    assert got["backfill"] == pytest.approx(510 / 17, abs=AHEAD_AT_MOST + 5)
+    backfill = opened(*SCARCE, run_id="backfill", priority=Priority.BACKFILL)
+    race([backfill], computer, 30)  # has had everything so far; that is not held against it
+    interactive = opened(*SCARCE, run_id="interactive")
+    got = race([backfill, interactive], computer, 60)
+    total = sum(got.values())
+    assert total >= 0.9 * 60 * 6
+    assert 0 < got["backfill"] <= total / 17 + 2 * AHEAD_AT_MOST + 8
 
 
-def test_a_run_that_leaves_room_and_so_waits_long_sets_nobody_back(opened, computer):
-    """A newcomer begins where the others are, not where the one is that they pass by."""
-    window = Window(10, NS_PER_S)
-    polite = opened(window, run_id="polite", share=0.1)
-    steady = opened(window, run_id="steady")
-    got = race([steady, polite], computer, 300)
-    assert got["steady"] > 250
-    got = race([steady, polite, opened(window, run_id="new")], computer, 300)
-    assert abs(got["steady"] - got["new"]) <= 3 * AHEAD_AT_MOST
+def test_a_share_beside_a_run_without_takes_nothing_from_either(opened, computer):
+    careful = opened(*SCARCE, run_id="careful", share=0.8)
+    carefree = opened(*SCARCE, run_id="carefree")
+    got = race([careful, carefree], computer, 60)
+    assert abs(got["careful"] - got["carefree"]) <= 0.15 * sum(got.values())
+
+
+def test_a_small_share_is_used_and_leaves_the_rest_to_others(opened, computer):
+    polite = opened(*SCARCE, run_id="polite", share=0.1)
+    other = opened(*SCARCE, run_id="other")
+    got = race([polite, other], computer, 60)
+    assert got["polite"] == pytest.approx(36, abs=8)
+    assert got["other"] >= 0.85 * (60 * 6 - got["polite"])
 
 
 def test_nobody_waits_long_for_a_run_whose_process_is_gone(opened, computer):
     """It should have asked by now, and does not: its turn is over after a moment."""
-    gone, alive = (opened(Window(1, NS_PER_S), run_id=f"run-{i}") for i in (1, 2))
-    race([alive], computer, 60)
-    assert gone.grant() is None  # so it waits; and is never heard of again
-    began_ns = computer.now_ns
-    race([alive], computer, 20)
-    assert computer.now_ns - began_ns <= 20 * 1.01 * NS_PER_S + YIELD_NS + 100 * MS
+    gone, alive = (opened(*SCARCE, run_id=f"run-{i}") for i in (1, 2))
+    race([gone, alive], computer, 30)  # and then it is never heard of again
+    got = race([alive], computer, 30)
+    assert got["run-2"] >= 0.9 * 30 * 6
 
 
 def test_runs_of_one_process_take_turns_without_any_lead(opened, computer):
@@ -376,7 +444,7 @@ def test_a_refusal_freezes_every_process_and_says_what_we_had_counted(opened, co
     refuse_one(one, computer)
     assert one.grant() is None
     assert other.grant() is None
-    assert other.balance.refusal.counted == (Counted(4, Window(10, MINUTE)),)
+    assert other.balance.caution.counted == (Counted(4, Window(10, MINUTE)),)
     computer.now_ns += NS_PER_S
     probe = other.grant()
     assert probe is not None
@@ -391,10 +459,10 @@ def test_a_restart_and_a_reboot_know_that_we_are_refused(opened, computer):
     assert opened(*windows).grant() is None
     computer.reboot()
     after = opened(*windows)
-    # A probe may have been under way when the power went, for as long as a request lives.
-    assert after.free_in_s() == pytest.approx(90 + 1, abs=0.1)
-    computer.now_ns += LIFETIME + 2 * NS_PER_S
+    assert after.grant() is None
+    computer.now_ns += LIFETIME + 2 * NS_PER_S  # what the power may have taken is over, too
     assert after.grant() is not None
+    assert after.grant() is None, "it is a probe"
 
 
 def test_after_a_refusal_the_limits_are_narrower_for_a_while(opened, computer):
@@ -407,6 +475,45 @@ def test_after_a_refusal_the_limits_are_narrower_for_a_while(opened, computer):
     computer.now_ns += 6 * MINUTE
     (use,) = opened(Window(100, MINUTE)).use()
     assert use.window.limit == 100
+
+
+def test_trust_returns_by_the_clock_and_a_waiter_knows_when(opened, computer):
+    """After a refusal, 7 of 10 may be used; half a permit more after each minute of peace."""
+    limiter = opened(Window(10, MINUTE))
+    limiter.spend(6)
+    refuse_one(limiter, computer)
+    computer.now_ns += 2 * NS_PER_S
+    answer = limiter.budget.grant(computer.read(), [limiter.claim])
+    assert answer.at_ns - computer.read().boot_ns == pytest.approx(58 * NS_PER_S, rel=0.01)
+
+
+def test_what_was_learned_outlives_what_it_was_learned_from(opened, computer, monkeypatch):
+    """Refusals are remembered though their permits, and those that came after, are pruned."""
+    monkeypatch.setattr(budget_module, "_PRUNE_EVERY", 1)
+    window = Window(100, 1_800 * NS_PER_S)
+    limiter = opened(window)
+    for _ in range(3):
+        refuse_one(limiter, computer)
+        computer.now_ns += 2 * NS_PER_S
+        limiter.spend()
+        computer.now_ns += 2 * 3_600 * NS_PER_S
+    limiter.spend()
+    (use,) = limiter.use()
+    assert use.window.limit < 100
+    assert opened(window).use() == limiter.use()
+    assert opened(window).balance.frozen_until(computer.read()) is None
+
+
+def test_a_request_that_was_never_sent_is_no_sign_of_peace(opened, computer):
+    limiter = opened(Window(10, MINUTE))
+    refuse_one(limiter, computer)
+    computer.now_ns += NS_PER_S
+    (probe,) = limiter.spend(ended=False)
+    limiter.balance.withdraw(probe, computer.read())
+    (probe,) = limiter.spend(ended=False)
+    assert limiter.grant() is None, "the next one asks, alone again"
+    limiter.balance.end(probe, computer.read())
+    assert limiter.grant() is not None
 
 
 def test_an_answered_probe_lets_waiting_runs_of_other_processes_go_on_soon(opened, computer):
@@ -511,6 +618,6 @@ def test_kill_9_loses_no_grant_that_was_told(tmp_path):
     ledger = Ledger(tmp_path)
     assert permits <= {entry.permit for entry in ledger.entries("upstox")}
     terms = Terms("upstox", (Window(100_000, 1_800 * NS_PER_S),), TIMEOUT_S)
-    (use,) = Balance(ledger, "upstox", clock.read()).use(clock.read(), terms)
+    (use,) = Balance(ledger, "upstox", clock.read()).use(clock.read(), terms.windows)
     assert use.in_flight + use.recent >= len(permits)
     ledger.close()

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.limiter.caution import (
     FIRST_WAIT_NS,
-    FORGOTTEN_AFTER_SPANS,
     LONGEST_WAIT_NS,
     Caution,
     Counted,
@@ -62,10 +62,34 @@ def test_while_the_probe_is_under_way_nobody_else_sends() -> None:
     assert asking.answered(NOW + S).free_at(NOW + 2 * S) == NOW + 2 * S
 
 
-def test_a_probe_that_nobody_heard_of_again_is_followed_by_another() -> None:
-    lost = refused().granted(NOW + S, NOW + 91 * S).given_up(NOW + S, NOW + 31 * S)
+def test_a_probe_that_taught_nothing_is_followed_by_another() -> None:
+    lost = refused().granted(NOW + S, NOW + 91 * S).given_up(NOW + S, NOW + 32 * S)
     assert lost.free_at(NOW + 31 * S) == NOW + 32 * S
     assert not lost.is_settled
+
+
+def test_a_provider_that_names_no_wait_worth_the_name_is_asked_ever_less_often() -> None:
+    caution, asked_ns = Caution().refused(NOW, NOW, 0, FULL), []
+    for _ in range(12):
+        at_ns = caution.free_at(0)
+        asked_ns.append(at_ns)
+        caution = caution.granted(at_ns, at_ns + 90 * S).refused(at_ns, at_ns, 0, FULL)
+    gaps_s = [(b - a) / S for a, b in pairwise(asked_ns)]
+    assert gaps_s == [2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 1800]
+
+
+def test_a_refusal_of_before_the_freeze_that_is_told_after_it_is_no_new_one() -> None:
+    settled = refused().granted(NOW + S, NOW + 91 * S).answered(NOW + S)
+    assert settled.refused(NOW - S, NOW + 3 * S, None, FULL) == settled
+
+
+def test_it_survives_being_written_down_and_moves_with_its_clock() -> None:
+    caution = refused().granted(NOW + S, NOW + 91 * S)
+    assert Caution.from_json(caution.as_json()) == caution
+    moved = caution.moved(-7 * S)
+    assert moved.free_at(0) == caution.free_at(0) - 7 * S
+    assert moved.narrowed(WINDOWS, NOW) == caution.narrowed(WINDOWS, NOW + 7 * S)
+    assert moved.moved(7 * S) == caution
 
 
 def test_requests_that_were_under_way_at_the_refusal_say_nothing_new() -> None:
@@ -81,7 +105,7 @@ def test_afterwards_a_window_is_trusted_with_less_and_regains_it_by_its_own_span
     assert [w.limit for w in caution.narrowed(WINDOWS, NOW)] == [35, 1_400]
     assert [w.limit for w in caution.narrowed(WINDOWS, NOW + 2 * S)] == [40, 1_400]
     assert [w.limit for w in caution.narrowed(WINDOWS, NOW + 1_800 * S)] == [50, 1_500]
-    forgotten_ns = NOW + FORGOTTEN_AFTER_SPANS * 1_800 * S
+    forgotten_ns = NOW + 6 * 1_800 * S
     assert caution.narrowed(WINDOWS, forgotten_ns) == WINDOWS
 
 

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import actors
 from actors.limiter import ledger as ledger_module
-from actors.limiter.caution import Counted
 from actors.limiter.clock import Reading
 from actors.limiter.ledger import FILE_NAME, Ledger, RunEntry, State
 from actors.limiter.schema import MIGRATIONS
+from actors.limiter.terms import Terms
 from actors.limiter.turns import Priority, Turn
 from actors.market.errors import UsageError
 from actors.market.window import Window
@@ -31,11 +36,11 @@ def test_what_was_written_is_read_back_in_order(ledger):
         first = ledger.add("upstox", "run-1", AT, LIFETIME)
         second = ledger.add("upstox", "run-2", AT, LIFETIME)
         ledger.add("other", "run-3", AT, LIFETIME)
-        ledger.amend("upstox", first.permit, State.ENDED, later)
+        ledger.amend("upstox", first, State.ENDED, later)
     entries = ledger.entries("upstox")
     assert [(e.permit, e.run_id, e.state, e.at) for e in entries] == [
-        (second.permit, "run-2", State.GRANTED, AT),
-        (first.permit, "run-1", State.ENDED, later),
+        (second, "run-2", State.GRANTED, AT),
+        (first, "run-1", State.ENDED, later),
     ]
     assert ledger.entries("upstox", after_change=entries[0].change) == entries[1:]
 
@@ -58,10 +63,10 @@ def test_a_permit_is_never_given_twice_though_its_entry_is_gone(ledger):
     with ledger.writing():
         gone = ledger.add("upstox", "run-1", AT, LIFETIME)
         ledger.add("upstox", "run-1", AT, LIFETIME)
-        ledger.prune("upstox", AT.boot_ns + 1, 0)
+        ledger.prune("upstox", AT.boot_ns + 1)
         later = ledger.add("upstox", "run-1", AT, LIFETIME)
-    assert gone.permit not in {entry.permit for entry in ledger.entries("upstox")}
-    assert later.permit > gone.permit + 1
+    assert gone not in {entry.permit for entry in ledger.entries("upstox")}
+    assert later > gone + 1
 
 
 @pytest.mark.parametrize(
@@ -131,7 +136,7 @@ def test_a_ledger_of_the_first_version_is_brought_up_to_date_with_all_it_knows(t
     (entry,) = ledger.entries("upstox")
     assert (entry.at, entry.granted_ns, entry.lifetime_ns) == (AT, AT.boot_ns, LIFETIME)
     with ledger.writing():
-        assert ledger.add("upstox", "run-2", AT, LIFETIME).permit == entry.permit + 1
+        assert ledger.add("upstox", "run-2", AT, LIFETIME) == entry.permit + 1
     ledger.close()
 
 
@@ -146,30 +151,53 @@ def test_runs_are_read_back_as_they_were_put_and_each_once(ledger):
     assert ledger.runs("upstox") == [run]
     assert ledger.budgets() == ["upstox"]
     with ledger.writing():
-        ledger.prune("upstox", AT.boot_ns + 1, 0)
+        ledger.prune("upstox", AT.boot_ns + 1)
     assert ledger.runs("upstox") == []
 
 
-def test_refusals_are_remembered_longer_than_other_permits(ledger):
-    counted = (Counted(1, Window(2, 3)), Counted(4, Window(5, 6)))
+def test_what_refusals_have_taught_is_kept_beside_the_permits(ledger):
+    assert ledger.caution("upstox") is None
     with ledger.writing():
-        refused, ended, _newest = (ledger.add("upstox", "run-1", AT, LIFETIME) for _ in range(3))
-        ledger.amend("upstox", ended.permit, State.ENDED, AT)
-        told = ledger.amend(
-            "upstox", refused.permit, State.REFUSED, AT, retry_after_ns=5, counted=counted
-        )
-        ledger.amend("upstox", _newest.permit, State.ENDED, AT)
-        ledger.prune("upstox", AT.boot_ns + 1, AT.boot_ns - 1)
-    assert ledger.entries("upstox")[0] == told
-    assert (told.retry_after_ns, told.counted) == (5, counted)
-    assert ended.permit not in {entry.permit for entry in ledger.entries("upstox")}
+        ledger.put_caution("upstox", "{}", AT)
+        ledger.put_caution("upstox", "{1}", AT)
+        ledger.put_caution("other", "{2}", AT)
+        ledger.prune("upstox", AT.boot_ns + 1)
+    assert ledger.caution("upstox") == ("{1}", AT)
 
 
-def test_the_salt_is_the_users_alone_and_stays_the_same(tmp_path):
+def test_an_account_is_named_for_nobody_who_has_not_this_file(tmp_path):
     one, other = Ledger(tmp_path), Ledger(tmp_path)
-    assert one.salt == other.salt
-    assert len(one.salt) >= 16
-    assert Ledger(tmp_path / "elsewhere").salt != one.salt
-    assert (tmp_path / FILE_NAME).stat().st_mode & 0o077 == 0
-    one.close()
-    other.close()
+    mine = Terms("host", (), 30.0, account="a user's digest")
+    name = one.name_of(mine)
+    assert name == other.name_of(mine)
+    assert name.startswith("host/account-")
+    assert "digest" not in name
+    assert name != one.name_of(Terms("host", (), 30.0, account="another's"))
+    elsewhere = Ledger(tmp_path / "elsewhere")
+    assert elsewhere.name_of(mine) != name
+    assert one.name_of(Terms("host/intraday", (), 30.0)) == "host/intraday/anonymous"
+    for ledger in (one, other, elsewhere):
+        ledger.close()
+
+
+def test_the_file_is_the_users_alone_also_where_it_was_not(tmp_path):
+    path = tmp_path / FILE_NAME
+    path.touch(mode=0o644)
+    Ledger(tmp_path).close()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_many_processes_may_make_the_file_at_once(tmp_path):
+    code = "import sys; from pathlib import Path; from actors.limiter.ledger import Ledger; "
+    code += "Ledger(Path(sys.argv[1]))"
+    root = str(Path(actors.__file__).parents[1])
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": root},
+        )
+        for _ in range(6)
+    ]
+    assert [process.communicate(timeout=60)[1] for process in processes] == [""] * 6

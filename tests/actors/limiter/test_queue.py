@@ -46,4 +46,7 @@ def test_each_run_is_served_in_order_of_arrival_past_paused_ones(
                 gone = [p for p in naive if p.run_id == run and (who is None or p.holder == who)]
                 assert queue.leave(run, who) == [place.ticket for place in gone]
                 naive = [place for place in naive if place not in gone]
-        assert len(queue) == len(naive)
+        for each in ("run-a", "run-b", "run-c"):
+            assert queue.waiting(each) == sum(place.run_id == each for place in naive)
+    assert sorted(map(id, queue.clear())) == sorted(id(place.ticket) for place in naive)
+    assert queue.heads(()) == []
