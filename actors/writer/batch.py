@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,6 +82,12 @@ def replaced_days(delivery: Delivery) -> Days:
     is_settled = settled_at(chunk.timeframe, chunk.last) <= receipt.fetched_at
     last = max(chunk.last, dates["max"]) if is_settled else dates["max"]
     return Days(chunk.instrument_key, chunk.timeframe, min(chunk.first, dates["min"]), last)
+
+
+def since(first: date, delivery: Delivery) -> Delivery:
+    """The same with the rows from this day on."""
+    assert delivery.candles is not None
+    return replace(delivery, candles=delivery.candles.filter(pc.field("date") >= first))
 
 
 def check(delivery: Delivery) -> None:

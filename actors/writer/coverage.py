@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from actors.market.chunk import Receipt, Status
+from actors.writer.difference import Difference
 from actors.writer.occupied import extent, series
 
 #: (instrument_key, timeframe label) -> spans answered for good, each with the newest answer's time.
@@ -56,12 +58,24 @@ def rewritten(receipts: pa.Table) -> dict[str, datetime]:
     return seen
 
 
-def outdated(receipts: Iterable[Receipt], revision: Receipt, first: date, last: date) -> datetime:
+def noted(receipt: Receipt, found: Difference, earlier: Iterable[Receipt]) -> Receipt:
+    """The receipt, with what its answer says of `earlier` ones of its instrument.
+
+    A change that reaches back to the oldest bar it could be compared with puts all of them in doubt
+    that were given before it.
+    """
+    if found.revised_days is None:
+        return receipt
+    outdates = _outdated(receipt, *found.revised_days, earlier) if found.reaches_back else None
+    return replace(receipt, revised=found.revised, ratio=found.ratio, outdates=outdates)
+
+
+def _outdated(revision: Receipt, first: date, last: date, earlier: Iterable[Receipt]) -> datetime:
     """When the newest answer was given that `revision` contradicts on the days `first` to `last`."""
     return max(
         (
             receipt.fetched_at
-            for receipt in receipts
+            for receipt in earlier
             if receipt.status is Status.STORED
             and series(receipt.chunk) == series(revision.chunk)
             and receipt.fetched_at < revision.fetched_at

@@ -6,15 +6,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from actors.market.chunk import Cause, Chunk, Receipt, Status
 from actors.market.errors import StoreError, WriterFenced
 from actors.market.timeframe import Timeframe
 from actors.writer import object_store, spool, tables
-from actors.writer.batch import check, has_rows, layers, replaced_days, unanswered
-from actors.writer.coverage import outdated
+from actors.writer.batch import check, has_rows, layers, replaced_days, since, unanswered
+from actors.writer.coverage import noted
 from actors.writer.difference import STANDING, Difference, Standing, compare, rows_of
 from actors.writer.folder import Folder, absolute
 from actors.writer.occupied import Occupied
@@ -22,7 +21,7 @@ from actors.writer.predicate import Days, quoted, selecting, within
 from actors.writer.receipts import RECEIPTS, as_receipts, receipts_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from deltalake import DeltaTable
@@ -110,7 +109,9 @@ class StoreWriter:
         answered some of its days since. Returns how many were committed.
         """
         with spool.abandoned(place) as left:
-            late = unanswered(left, self._receipts_beside(left)) if left else []
+            with self._spent_if_it_fails():
+                told = self._told_of({answer.receipt.chunk.instrument_key for answer in left})
+            late = unanswered(left, told)
             if late:
                 self.commit(late)
         return len(late)
@@ -159,12 +160,12 @@ class StoreWriter:
             occupied.add(Chunk(key, "", Timeframe.parse(label), first, last))
         return occupied
 
-    def _receipts_beside(self, deliveries: Sequence[Delivery]) -> list[Receipt]:
-        """Every receipt of the instruments of these deliveries."""
-        keys = {delivery.receipt.chunk.instrument_key for delivery in deliveries}
-        with self._spent_if_it_fails():
-            found = tables.scan(self._chunks, RECEIPTS, selecting(instrument_keys=keys))
-            return as_receipts(found.read_all())
+    def _told_of(self, instrument_keys: Collection[str]) -> list[Receipt]:
+        """Every receipt of these instruments."""
+        if not instrument_keys:
+            return []
+        condition = selecting(instrument_keys=instrument_keys)
+        return as_receipts(tables.scan(self._chunks, RECEIPTS, condition).read_all())
 
     def _put_aside(self, deliveries: Sequence[Delivery]) -> None:
         """Write quarantined rows, one file for each chunk of each run: a repeat takes its place."""
@@ -206,26 +207,33 @@ class StoreWriter:
         """Write what differs from what stands. Receipts of which nothing does are put to `kept`."""
         days = [replaced_days(delivery) for delivery in deliveries]
         standing = Standing(tables.scan(self._candles, STANDING, within(days)).read_all())
-        told: list[Receipt] = []
+        differences = [
+            compare(standing.of(asked), rows_of(delivery.candles))
+            for delivery, asked in zip(deliveries, days, strict=True)
+        ]
+        receipts = self._noted([delivery.receipt for delivery in deliveries], differences)
         news: list[Delivery] = []
         changed: list[Days] = []
-        appends = True
-        for delivery, asked in zip(deliveries, days, strict=True):
-            assert delivery.candles is not None
-            found = compare(standing.of(asked), rows_of(delivery.candles))
-            receipt = self._noting(delivery.receipt, found)
-            told.append(receipt)
+        for delivery, asked, receipt, found in zip(
+            deliveries, days, receipts, differences, strict=True
+        ):
+            self._occupied.add(receipt.chunk)
             if found.first is None:
                 kept.append(receipt)
-                self._occupied.add(receipt.chunk)
-                continue
-            rows = delivery.candles.filter(pc.field("date") >= found.first)
-            news.append(replace(delivery, receipt=receipt, candles=rows))
-            changed.append(asked._replace(first=found.first))
-            appends = appends and found.appends
+            else:
+                news.append(since(found.first, replace(delivery, receipt=receipt)))
+                changed.append(asked._replace(first=found.first))
         if news:
-            self._put(news, None if appends else within(changed))
-        return told
+            self._put(news, None if all(d.appends for d in differences) else within(changed))
+        return receipts
+
+    def _noted(self, receipts: list[Receipt], differences: list[Difference]) -> list[Receipt]:
+        """The receipts, each with what its answer says of earlier ones."""
+        pairs = list(zip(receipts, differences, strict=True))
+        earlier = self._told_of(
+            {r.chunk.instrument_key for r, found in pairs if found.reaches_back}
+        )
+        return [noted(receipt, found, earlier) for receipt, found in pairs]
 
     def _put(self, deliveries: list[Delivery], condition: str | None) -> None:
         """Commit these rows at once; their receipts stay unfinished."""
@@ -239,17 +247,6 @@ class StoreWriter:
         self._number += 1
         for delivery in deliveries:
             self._occupied.add(delivery.receipt.chunk)
-
-    def _noting(self, receipt: Receipt, found: Difference) -> Receipt:
-        """The receipt, with what its answer says of earlier ones."""
-        if found.revised_days is None:
-            return receipt
-        outdates = None
-        if found.reaches_back:
-            keys = [receipt.chunk.instrument_key]
-            told = tables.scan(self._chunks, RECEIPTS, selecting(instrument_keys=keys))
-            outdates = outdated(as_receipts(told.read_all()), receipt, *found.revised_days)
-        return replace(receipt, revised=found.revised, ratio=found.ratio, outdates=outdates)
 
     def _finish(self, bare: Sequence[Receipt] = (), kept: Sequence[Receipt] = ()) -> None:
         """Commit the receipts of every unfinished commit of candles, and these.
