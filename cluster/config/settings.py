@@ -3,14 +3,22 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from actors.limiter.terms import reserved
 from actors.limiter.turns import Priority
 from actors.market.address import checked_url
 from actors.market.window import NS_PER_S, Window
 from actors.upstox.limits import PUBLISHED, Family
-from cluster.config.section import ConfigPath, Section
+from cluster.config.section import ConfigPath, Section, quoted
+from cluster.plan import Today
 
 Url = Annotated[str, AfterValidator(checked_url)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -124,13 +132,19 @@ def _without_credentials(store: str) -> str:
     return store
 
 
+def _today(value: object) -> object:
+    if not isinstance(value, bool) and value != "forming":
+        raise ValueError(f"must be true, false or forming, not {quoted(value)}")
+    return value
+
+
 class Settings(Section):
     """What every form of config may say beside what is to be fetched."""
 
     #: A local path is relative to the current folder, as on any command line; or s3://bucket/prefix.
     store: Annotated[str, AfterValidator(_without_credentials)] = "data"
     #: The bars of the running day too, as far as they are over; `forming`: and the ones that are not.
-    today: bool | Literal["forming"] = False
+    today: Annotated[Today, BeforeValidator(_today)] = False
     #: What to do where the provider has rewritten history, as for a split: fetch it again, or only say so.
     on_revision: Literal["refetch", "warn"] = "refetch"
     provider: ProviderSettings = ProviderSettings()

@@ -186,8 +186,16 @@ def test_defaults_are_those_of_the_contract(folder: Path) -> None:
     assert config.retry.attempts == 5
     assert config.memory.limit_mb == 2048
     assert config.writer.commit_every_s == 5
+    assert (config.today, config.on_revision) == (False, "refetch")
     (ask,) = config.asks
     assert (ask.first, ask.last, ask.universe.allow_unresolved) == (None, None, False)
+
+
+@pytest.mark.parametrize(("written", "meant"), [("true", True), ("forming", "forming")])
+def test_the_running_day_is_wanted_whole_or_as_far_as_it_is_over(
+    folder: Path, written: str, meant: object
+) -> None:
+    assert read(folder, f"{LEAST}today: {written}\n").today == meant
 
 
 def test_own_windows_replace_the_published_ones(folder: Path) -> None:
@@ -337,6 +345,9 @@ MISTAKES = {
     "provider: {base_url: 'https://x/?q=1'}": "provider.base_url: must end before",
     "provider: {timeout_s: 0}": "provider.timeout_s: must be greater than 0",
     "provider: {token_file: nowhere.txt}": "provider.token_file: there is no file ",
+    "today: sometimes": "today: must be true, false or forming, not 'sometimes'",
+    "today: 1": "today: must be true, false or forming, not 1",
+    "on_revision: ignore": "on_revision: must be 'refetch' or 'warn', not 'ignore'",
     "store: ''": "store: is no path",
     "store: [a]": "store: must be text, not ['a']",
 }
