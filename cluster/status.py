@@ -29,6 +29,9 @@ class StoreStatus:
     candles_version: int | None  # None: no store there yet
     holdings: list[Holding]
     not_final: int  # chunks asked before all their days had settled
+    rewritten: list[
+        dict[str, Any]
+    ]  # symbols whose history the provider has rewritten; newest first
     failed: list[dict[str, Any]]  # dead letters, as rows of the receipts table
     runs: list[dict[str, Any]]  # reports, or manifests of runs that have none; newest first
 
@@ -52,6 +55,7 @@ class StoreStatus:
                 for h in self.holdings
             ],
             "not_final": self.not_final,
+            "rewritten": self.rewritten,
             "causes": self.causes,
             "failed": self.failed,
             "runs": self.runs,
@@ -69,6 +73,7 @@ def look(store: Store) -> StoreStatus:
         candles_version=version,
         holdings=store.holdings(),
         not_final=latest.filter(provisional).num_rows,
+        rewritten=_rewritten(store.receipts()),
         failed=_plain(store.dead_letters()),
         runs=[run for run in runs if _version(run) <= (version or 0)],
     )
@@ -86,6 +91,8 @@ def tables(status: StoreStatus) -> list[RenderableType]:
         shown.append(
             f"{status.not_final:,} chunks reach into unsettled days; a later run asks again."
         )
+    if status.rewritten:
+        shown.append(_revisions(status.rewritten))
     if status.failed:
         shown += [_causes(status), _dead_letters(status.failed)]
         shown.append("`candlefleet retry CONFIG` asks for them again.")
@@ -112,6 +119,16 @@ def _causes(status: StoreStatus) -> Table:
         timeframes = by_length({row["timeframe"] for row in rows})
         table.add_row(cause, f"{chunks:,}", f"{len(instruments):,}", ", ".join(timeframes))
     return table
+
+
+def _revisions(rewritten: list[dict[str, Any]]) -> str:
+    named = []
+    for row in rewritten[:LISTED]:
+        prices = "" if row["ratio"] is None else f", prices x {row['ratio']:.4g}"
+        named.append(f"{row['symbol']} (seen {row['seen_at'][:10]}{prices})")
+    if len(rewritten) > LISTED:
+        named.append(f"and {len(rewritten) - LISTED:,} more")
+    return f"History rewritten by the provider: {', '.join(named)}."
 
 
 def _dead_letters(failed: list[dict[str, Any]]) -> Table:
@@ -151,6 +168,22 @@ def _run(store: Store, run_id: str) -> dict[str, Any]:
 def _version(run: dict[str, Any]) -> int:
     """The version it left behind, or began from if it left no word."""
     return int(run.get("candles_version") or run.get("began_version") or 0)
+
+
+def _rewritten(receipts: pa.Table) -> list[dict[str, Any]]:
+    told = receipts.filter(pc.is_valid(receipts["outdates"]))
+    newest: dict[str, dict[str, Any]] = {}
+    for row in told.sort_by([("fetched_at", "descending")]).to_pylist():
+        newest.setdefault(row["symbol"], row)
+    return [
+        {
+            "symbol": symbol,
+            "ratio": row["ratio"],
+            "revised": row["revised"],
+            "seen_at": row["fetched_at"].astimezone(IST).isoformat(),
+        }
+        for symbol, row in newest.items()
+    ]
 
 
 def _plain(receipts: pa.Table) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "budget_bound": budget_bound.run,
     "update": update.run,
     "crashes": crashes.run,
+    "crashes_s3": crashes.run_in_a_bucket,
     "reading": reading.run,
 }
 

@@ -7,7 +7,7 @@ table may hold a candle twice, and every answered request that was not turned in
 
 from __future__ import annotations
 
-import json
+import os
 import random
 import signal
 import subprocess
@@ -34,6 +34,7 @@ from cluster.lookalike.settings import Settings
 from cluster.lookalike.split import Split
 from tests.benchmarks.fleet import config, environment
 from tests.benchmarks.meter import Failed
+from tests.bucket import NAME, run_bucket
 
 CRASHES = 50
 INSTRUMENTS = 100
@@ -49,21 +50,18 @@ VICTIMS = ("driver", "Writer", "Fetcher")
 @dataclass(slots=True)
 class _Loop:
     folder: Path
+    store: str
     exchange: Lookalike
     config: dict[str, Any]
     dice: random.Random
     crashes: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def store(self) -> Path:
-        return self.folder / "store"
 
     def scan(self, first: date, last: date) -> subprocess.Popen[str]:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.config))
         url = self.exchange.base_url
         command = [sys.executable, "-m", "cluster", "scan", str(path), "--json"]
-        command += ["--store", str(self.store), "--base-url", url, "--assets-url", url]
+        command += ["--store", self.store, "--base-url", url, "--assets-url", url]
         command += ["--from", str(first), "--to", str(last)]
         state = {"CANDLEFLEET_STATE_DIR": str(self.folder / "state")}
         return subprocess.Popen(
@@ -106,20 +104,33 @@ class _Loop:
 
 def run(_rounds: int) -> None:
     """Once, whatever the rounds: every crash of it is a round."""
-    seed = int(time.time())
+    with tempfile.TemporaryDirectory(prefix="candlefleet-bench-") as folder:
+        _measure(Path(folder), f"{folder}/store", "on a disk")
+
+
+def run_in_a_bucket(_rounds: int) -> None:
+    """The same where the store is in an object store, and its spool on this machine."""
     with (
-        run_lookalike(Settings(windows=(), latency_s=0.05)) as exchange,
         tempfile.TemporaryDirectory(prefix="candlefleet-bench-") as folder,
+        run_bucket() as bucket,
     ):
+        # For the naive looks as for the scans.
+        os.environ |= bucket.environment | {"AWS_ALLOW_HTTP": "true"}
+        _measure(Path(folder), f"s3://{NAME}/store", "in a bucket")
+
+
+def _measure(folder: Path, store: str, where: str) -> None:
+    seed = int(time.time())
+    with run_lookalike(Settings(windows=(), latency_s=0.05)) as exchange:
         keys = _liquid(INSTRUMENTS)
         windows = ((A_SECOND, 1.0),)
         wanted = config(keys, ["5minute"], (str(FIRST), str(LAST)), windows)
         wanted["writer"] = {"commit_every_s": 2.0}
-        loop = _Loop(Path(folder), exchange, wanted, random.Random(seed))
+        dice = random.Random(seed)
+        loop = _Loop(folder, store, exchange, wanted, dice)
         _finish(loop.scan(*STOOD))
-        stood = _receipts(loop.store)
-        chunks = DeltaTable(loop.store / "chunks")
-        chunks.update({"fetched_at": "fetched_at - INTERVAL '1 day'"})
+        stood = _receipts(store)
+        DeltaTable(f"{store}/chunks").update({"fetched_at": "fetched_at - INTERVAL '1 day'"})
         exchange.reset()
         splits = {key: Split(2, FIRST) for key in keys[:SPLITS]}
         for key in splits:
@@ -127,14 +138,14 @@ def run(_rounds: int) -> None:
         began_s = time.monotonic()
         loop.crash_and_finish()
         seconds = time.monotonic() - began_s
-        requests, answers = exchange.judge()["requests"], _receipts(loop.store) - stood
-        rows = _same_as_the_market(loop.store, keys, splits)
-        versions = _look_at_every_version(loop.store)
+        requests, answers = exchange.judge()["requests"], _receipts(store) - stood
+    rows = _same_as_the_market(f"{store}/candles", keys, splits)
+    versions = _look_at_every_version(f"{store}/candles")
     crashes = loop.crashes.total()
     print(
-        f"{crashes} crashes ({', '.join(f'{n} {who}' for who, n in loop.crashes.items())}) in "
-        f"{seconds:.0f} s, seed {seed}: {rows:,} rows equal to the market, no candle twice in any of "
-        f"{versions} versions; {requests:,} requests for {answers:,} receipts: "
+        f"{where}, {crashes} crashes ({', '.join(f'{n} {who}' for who, n in loop.crashes.items())}) "
+        f"in {seconds:.0f} s, seed {seed}: {rows:,} rows equal to the market, no candle twice in any "
+        f"of {versions} versions; {requests:,} requests for {answers:,} receipts: "
         f"{requests - answers} repeated, {(requests - answers) / max(1, crashes):.1f} a crash"
     )
 
@@ -171,12 +182,12 @@ def _liquid(count: int) -> list[str]:
     raise Failed("the look-alike has too few shares")
 
 
-def _receipts(store: Path) -> int:
-    return int(DeltaTable(store / "chunks").count())
+def _receipts(store: str) -> int:
+    return int(DeltaTable(f"{store}/chunks").count())
 
 
-def _same_as_the_market(store: Path, keys: list[str], splits: dict[str, Split]) -> int:
-    table = DeltaTable(store / "candles")
+def _same_as_the_market(candles: str, keys: list[str], splits: dict[str, Split]) -> int:
+    table = DeltaTable(candles)
     market, total = Market(0, splits), 0
     for key in keys:
         predicate = f"instrument_key = '{key}'"
@@ -192,20 +203,15 @@ def _same_as_the_market(store: Path, keys: list[str], splits: dict[str, Split]) 
     return total
 
 
-def _look_at_every_version(store: Path) -> int:
+def _look_at_every_version(candles: str) -> int:
     """How many there are; each was looked at."""
-    live: set[str] = set()
-    log = sorted((store / "candles" / "_delta_log").glob("*.json"))
-    for version, path in enumerate(log):
-        if path.stem != f"{version:020}":
-            raise Failed(f"version {version} is missing from the log")
-        actions = [json.loads(line) for line in path.read_text().splitlines()]
-        live -= {action["remove"]["path"] for action in actions if "remove" in action}
-        live |= {action["add"]["path"] for action in actions if "add" in action}
-        if live:
-            files = [str(store / "candles" / name.replace("%7C", "|")) for name in sorted(live)]
-            query = "select count(*), count(distinct hash(instrument_key, ts)) from read_parquet(?)"
-            count, distinct = duckdb.execute(query, [files]).fetchall()[0]
-            if count != distinct:
-                raise Failed(f"version {version} holds {count - distinct} candles twice")
-    return len(log)
+    versions = int(DeltaTable(candles).version()) + 1
+    for version in range(versions):
+        table = DeltaTable(candles, version=version)
+        keys = pa.table(table.scan(columns=["instrument_key", "ts"]))
+        query = "select count(*), count(distinct hash(instrument_key, ts)) from keys"
+        with duckdb.connect() as engine:
+            count, distinct = engine.register("keys", keys).execute(query).fetchall()[0]
+        if count != distinct:
+            raise Failed(f"version {version} holds {count - distinct} candles twice")
+    return versions

@@ -20,10 +20,12 @@ import pytest
 from deltalake import DeltaTable
 
 from actors.market.sessions import IST
+from actors.writer.reading import Store
 from cluster.lookalike.launch import run_lookalike
 from cluster.lookalike.market import Market
 from cluster.lookalike.settings import Settings
 from cluster.lookalike.split import Split
+from cluster.status import look, tables
 from tests.together.conftest import Bar, Scan, finish
 
 MONTHS = (date(2024, 1, 1), date(2024, 2, 29))
@@ -194,6 +196,10 @@ def test_a_split_overnight_is_noticed_and_all_of_the_history_fetched_again(scan:
     told = [r for r in scan.receipts() if r["outdates"] is not None]
     assert {r["instrument_key"] for r in told} == {share}
     assert all(r["ratio"] == pytest.approx(0.5, rel=1e-3) for r in told)
+    status = look(Store(str(scan.store)))
+    assert any("History rewritten by the provider: SBIN" in str(part) for part in tables(status))
+    (row,) = status.rewritten
+    assert (row["symbol"], row["ratio"]) == ("SBIN", pytest.approx(0.5, rel=1e-3))
     assert scan.run("--to", "2024-03-20").summary["requests"] == 0
 
 
