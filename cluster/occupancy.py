@@ -15,6 +15,8 @@ from actors.writer.store import StoreWriter
 #: Held by the run that writes to a store; the system releases it with the process, however that ends.
 LOCK_NAME = ".writer.lock"
 
+ORPHANS_END_WITHIN_S = 15.0
+
 
 @contextmanager
 def occupied(store: str) -> Iterator[None]:
@@ -54,7 +56,9 @@ def recover(store: str, state_dir: Path) -> int:
         if not is_abandoned(place):
             return 0
     with occupied(store), _refusing():
-        return StoreWriter(store).recover(place)
+        # On a disk, the lock is ours: a writer that is still there has lost its driver, and will end.
+        wait_s = 0.0 if object_store.is_remote(store) else ORPHANS_END_WITHIN_S
+        return StoreWriter(store).recover(place, wait_s)
 
 
 def _open_once(store: str) -> None:

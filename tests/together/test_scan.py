@@ -118,22 +118,20 @@ def test_mixed_faults_cost_retries_but_no_candle(scan: Scan) -> None:
 
 
 def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(scan: Scan) -> None:
-    """`kill -9` of the driver in mid-run; then the same command.
+    """`kill -9` of the driver in mid-run, before any commit; then the same command.
 
     What was answered is asked for again only if it was on its way just then: one request a thread.
     """
     scan.config["timeframes"] = ["1day", "1minute", "5minute"]
-    scan.config["writer"] = {"commit_every_s": 2.0}
+    scan.config["writer"] = {"commit_every_s": 600}
     scan.exchange.set_latency(0.3)
     scan.config["fleet"] = {"fetchers": 1, "threads": 2}
     process = scan.start()
-    wait_until_committed(scan, process)
-    wait_until_spooled(scan, 4)
+    wait_until_spooled(scan, 6)
     process.kill()
     process.wait()
     process.communicate()
-    sent_before = scan.exchange.judge()["requests"]
-    assert len(scan.rows()) > 0
+    assert scan.rows() == {}
 
     scan.exchange.set_latency(0.0)
     done = scan.run()
@@ -144,7 +142,6 @@ def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(scan: Scan) ->
         table = DeltaTable(scan.store / "candles", version=version).to_pyarrow_table()
         keys = table.select(["instrument_key", "timeframe", "ts"]).to_pylist()
         assert len(keys) == len({tuple(key.values()) for key in keys})
-    assert sent_before > 4
     assert "answers that a run had fetched before it was cut off" in done.stderr
     assert scan.exchange.judge()["repeats"] <= 2, "what had been answered was asked for again"
 
