@@ -102,13 +102,14 @@ def is_abandoned(place: Path) -> bool:
 
 
 @contextmanager
-def abandoned(place: Path) -> Iterator[list[Delivery]]:
+def abandoned(place: Path, wait_s: float = 0.0) -> Iterator[list[Delivery]]:
     """What writers that are no more have left, oldest first; it is deleted if the block ends well.
 
-    A file that is not whole was never called kept, and is passed over.
+    One that is still there is given `wait_s` to end. A file that is not whole was never called kept, and
+    is passed over.
     """
     with ExitStack() as locks:
-        folders = [path for path in _folders(place) if _taken(path, locks)]
+        folders = [path for path in _folders(place) if _taken(path, locks, wait_s)]
         found = [delivery for folder in folders for delivery in _answers(folder)]
         yield sorted(found, key=lambda delivery: delivery.receipt.fetched_at)
         for folder in folders:
@@ -120,11 +121,11 @@ def _folders(place: Path) -> list[Path]:
     return sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
 
 
-def _taken(folder: Path, locks: ExitStack) -> bool:
+def _taken(folder: Path, locks: ExitStack, wait_s: float) -> bool:
     """Whether its writer is dead, and nobody else is looking after what it left."""
     lock = _lock(folder)
     try:
-        lock.acquire()
+        lock.acquire(timeout=wait_s)
     except Timeout:
         return False
     locks.callback(lock.release)

@@ -7,6 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -36,10 +37,10 @@ sys.stdin.buffer.read()
 """
 
 
-def look(place: Path) -> list:
+def look(place: Path, wait_s: float = 0.0) -> list:
     """At what is abandoned, leaving it there."""
     found = []
-    with contextlib.suppress(InterruptedError), abandoned(place) as left:
+    with contextlib.suppress(InterruptedError), abandoned(place, wait_s) as left:
         found += left
         raise InterruptedError
     return found
@@ -49,7 +50,7 @@ def die(spool: Spool) -> None:
     spool._lock.release()
 
 
-def keep_and_be_killed(place: Path, deliveries: list) -> None:
+def keep_and_be_killed(place: Path, deliveries: list, waiting_s: float = 0.0) -> None:
     keeper = subprocess.Popen(
         [sys.executable, "-c", KEEPER, str(place)],
         stdin=subprocess.PIPE,
@@ -61,6 +62,9 @@ def keep_and_be_killed(place: Path, deliveries: list) -> None:
         keeper.stdin.flush()
         assert keeper.stdout.readline() == b"kept\n"
         assert look(place) == []  # its writer lives
+        if waiting_s:
+            threading.Timer(waiting_s / 100, keeper.kill).start()
+            assert len(look(place, waiting_s)) == len(deliveries)
         keeper.kill()
 
 
@@ -89,6 +93,11 @@ def test_a_killed_writers_answers_come_back_as_they_were(kit, tmp_path):
         for delivery in left:
             assert delivery == was[delivery.receipt.chunk]
     assert list(place.iterdir()) == []
+
+
+def test_a_writer_on_its_way_out_is_waited_for(kit, tmp_path):
+    """Its driver was killed, and it has not noticed yet."""
+    keep_and_be_killed(tmp_path / "spool", [kit.stored(kit.chunk(SBIN, *JANUARY))], waiting_s=30.0)
 
 
 def test_what_cannot_be_committed_is_left_for_the_next_one(kit, tmp_path):
@@ -139,10 +148,11 @@ def test_a_spool_that_cannot_be_written_says_so(kit, tmp_path):
 
 
 def test_answers_for_an_object_store_wait_in_the_state_folder(tmp_path, monkeypatch):
-    """Each store's apart, and so are those of buckets that two providers call the same."""
+    """However its address is written, but each provider's apart; those for a disk wait in the store."""
     places = set()
     for endpoint in ("https://one.store", "https://other.store"):
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-        places |= {place_of(f"s3://bucket/{name}", tmp_path) for name in ("one", "other")}
+        places |= {place_of(f"s3://bucket/{name}", tmp_path) for name in ("one", "one/", "other")}
     assert len(places) == 4
     assert {place.parent for place in places} == {tmp_path / "spool"}
+    assert place_of(str(tmp_path / "store"), Path("/nowhere")) == tmp_path / "store" / "spool"
