@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from actors.monitor.actor import Snapshot
     from cluster.dispatch import Dispatch
 
-PREDICT_EVERY_S = 5.0  # playing 300,000 requests through the rule takes a second
+PREDICT_EVERY_S = 5.0  # a few thousand requests are played through the rule each time
 
 
 class Outlook:

@@ -10,6 +10,9 @@ from actors.limiter.turns import Priority, Turn
 from actors.limiter.windows import Spending, Stage, hold_ns
 from actors.market.window import NS_PER_S, Window
 
+#: Spans of the slowest window that are played before the rest is taken for more of the same.
+_PLAYED_ROUNDS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
@@ -32,26 +35,41 @@ class Course:
 
 
 def seconds_expected(requests: int, windows: Sequence[Window], course: Course) -> float:
-    """Seconds until the last is answered."""
+    """Seconds until the last is answered.
+
+    Of many requests only some are played: what the slowest window allows repeats itself with each of
+    its spans, and the rest is as many repetitions.
+    """
+    slowest = min(windows, key=lambda w: w.limit / w.span_ns, default=None)
+    if slowest is None or course.rivals or requests <= _PLAYED_ROUNDS * slowest.limit:
+        return _play(requests, windows, course)[-1] / NS_PER_S if requests else 0.0
+    rounds, rest = divmod(requests, slowest.limit)
+    played = _play((_PLAYED_ROUNDS - 1) * slowest.limit + rest, windows, course)
+    round_ns = played[-1] - played[-1 - slowest.limit]
+    return (played[-1] + (rounds - _PLAYED_ROUNDS + 1) * round_ns) / NS_PER_S
+
+
+def _play(requests: int, windows: Sequence[Window], course: Course) -> list[int]:
+    """When each is answered, in ns from now."""
     spending = Spending(max(map(hold_ns, windows), default=0) + course.latency_ns)
     for permit, over_ns in enumerate(course.spent_ns, start=1):
         spending.record(permit, over_ns, Stage.OVER)
     turns = _Turns(Contender(course.priority, requests), course.rivals)
-    answers: list[int] = []  # when the lanes come free, a heap
-    now_ns, end_ns = course.not_before_ns, 0
+    lanes: list[int] = []  # when each comes free, a heap
+    answered: list[int] = []
+    now_ns = course.not_before_ns
     while turns.ours_pending:
-        if turns.next_is_ours():
-            if course.lanes is not None and len(answers) == course.lanes:
-                now_ns = max(now_ns, heappop(answers))
-            # The latency is the permits' lifetime, so each ends by itself in time.
-            now_ns = spending.free_at(now_ns, windows)
-            end_ns = now_ns + course.latency_ns
-            heappush(answers, end_ns)
-        else:
-            now_ns = spending.free_at(now_ns, windows)
+        is_ours = turns.next_is_ours()
+        if is_ours and course.lanes is not None and len(lanes) == course.lanes:
+            now_ns = max(now_ns, heappop(lanes))
+        now_ns = spending.free_at(now_ns, windows)
+        # The latency is the permits' lifetime, so each ends by itself in time.
         spending.grant(now_ns, windows, course.latency_ns)
         turns.take()
-    return end_ns / NS_PER_S
+        if is_ours:
+            answered.append(now_ns + course.latency_ns)
+            heappush(lanes, answered[-1])
+    return answered
 
 
 def seconds_at_least(

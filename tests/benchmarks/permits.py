@@ -50,14 +50,14 @@ class Spender:
 
 
 def run(rounds: int) -> None:
-    console = Console(width=110, highlight=False)
+    said: list[str] = []  # within a session, Ray's news and ours would go to the log
     with (
         tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
         interruptible() as interrupt,
         ray_session(None, interrupt),
     ):
         remote: Any = ray.remote
-        limiter = remote(num_cpus=0)(Limiter).remote(folder)
+        limiter = remote(num_cpus=0, concurrency_groups={"wait": 1_000})(Limiter).remote(folder)
         spenders = [
             remote(num_cpus=0)(Spender).remote(f"fetcher-{i}", limiter) for i in range(FETCHERS)
         ]
@@ -68,11 +68,14 @@ def run(rounds: int) -> None:
         ):
             each = [_measure(crew, threads) for _ in range(rounds)]
             rate, middle_ms, late_ms = (median(figures) for figures in zip(*each, strict=True))
-            console.print(
+            said.append(
                 f"permits: {title}: {rate:,.0f} a second;"
                 f" added {middle_ms:.2f} ms at the median, {late_ms:.2f} ms at the 99th percentile"
                 f" (medians of {rounds})"
             )
+    console = Console(width=110, highlight=False)
+    for line in said:
+        console.print(line)
 
 
 def _measure(spenders: list[Any], threads: int) -> tuple[float, float, float]:
