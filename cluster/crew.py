@@ -28,8 +28,8 @@ LIMITER = "limiter"
 #: Its ledger is a file of the head node. Restarted elsewhere, it would begin with an empty one.
 _HEAD = {"node:__internal_head__": 0.001}
 
-#: Callers that wait for a permit, of all runs together. They must not keep others from being heard.
-WAITING_AT_MOST = 100_000
+#: Of the limiter, of all runs together: those that wait for a permit must not keep others from being heard.
+CALLERS_AT_MOST = 20_000
 
 # A died actor comes back, but what it was doing is not done again behind our back: a repeated task would
 # send a request without a permit. Dispatch sends chunks again, with new permits.
@@ -94,7 +94,7 @@ def _engage(settings: CrewSettings) -> Crew:
             name=names.limiter,
             lifetime="detached",
             get_if_exists=True,
-            concurrency_groups={"wait": WAITING_AT_MOST},
+            max_concurrency=CALLERS_AT_MOST,
             resources=_HEAD,
         ).remote(settings.state_dir),
         writer=_actor(

@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import ray
-
 from actors.limiter.budget import Budget, Later
 from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
@@ -33,9 +31,10 @@ class _Counter:
 class Limiter:
     """Hands out the right to send single requests, so that no window of a budget is ever overfull.
 
-    One for all runs on a cluster that keep their state in one folder. Every permit must be returned
-    by `end`, `give_up` or `refuse`; one whose holder dies is counted until its request is surely over.
-    Raises UsageError where the ledger of what was spent is unusable.
+    One for all runs on a cluster. Every permit must be returned by `end`, `withdraw`, `give_up` or
+    `refuse`; one whose holder dies is counted until its request is surely over. Raises UsageError where
+    the ledger of what was spent is unusable. Its methods must share one event loop: concurrency groups
+    would give each its own.
     """
 
     def __init__(self, folder: str) -> None:
@@ -46,7 +45,6 @@ class Limiter:
         self._paused: set[str] = set()  # runs
         self._stopped: set[str] = set()
 
-    @ray.method(concurrency_group="wait")
     async def acquire(self, terms: Terms, run_id: str, holder: str) -> Permit | None:
         """A permit to send one request, once there is room; None if the run is to send no more.
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from actors.limiter.actor import Limiter
 from actors.limiter.terms import Terms
 from actors.market.window import NS_PER_S, Window
+from cluster.crew import CALLERS_AT_MOST
 from cluster.interrupt import interruptible
 from cluster.session import ray_session
 
@@ -57,7 +58,7 @@ def run(rounds: int) -> None:
         ray_session(None, interrupt),
     ):
         remote: Any = ray.remote
-        limiter = remote(num_cpus=0, concurrency_groups={"wait": 1_000})(Limiter).remote(folder)
+        limiter = remote(num_cpus=0, max_concurrency=CALLERS_AT_MOST)(Limiter).remote(folder)
         spenders = [
             remote(num_cpus=0)(Spender).remote(f"fetcher-{i}", limiter) for i in range(FETCHERS)
         ]
