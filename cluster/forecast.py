@@ -11,7 +11,9 @@ from rich.table import Table
 from actors.limiter.simulate import seconds_expected
 from actors.limiter.use import BudgetUse
 from actors.market.sessions import IST
+from actors.writer.coverage import held
 from cluster.display import duration
+from cluster.plan import plan
 
 if TYPE_CHECKING:
     from cluster.scan import Prepared
@@ -68,12 +70,12 @@ def of_plan(prepared: Prepared) -> Forecast:
 
 def as_dict(prepared: Prepared, now: datetime) -> dict[str, Any]:
     """The object `plan --json` prints."""
-    plan, forecast = prepared.plan, of_plan(prepared)
+    planned, forecast = prepared.plan, of_plan(prepared)
     return {
-        "instruments": plan.instruments,
+        "instruments": planned.instruments,
         "unresolved": [name.name for name in prepared.wants.unresolved],
-        "chunks": len(plan.chunks),
-        "requests": plan.requests,
+        "chunks": len(planned.chunks),
+        "requests": planned.requests,
         "seconds_at_least": round(forecast.at_least_s, 3),
         "seconds_expected": round(forecast.expected_s, 3),
         "ends": forecast.ends(now).astimezone(IST).isoformat(timespec="seconds"),
@@ -89,17 +91,17 @@ def as_dict(prepared: Prepared, now: datetime) -> dict[str, Any]:
                 "first": part.first and part.first.isoformat(),
                 "last": part.last and part.last.isoformat(),
             }
-            for part in plan.by_timeframe
+            for part in planned.by_timeframe
         },
-        "notes": [str(note) for note in plan.notes],
+        "derived": _derived(prepared, now),
+        "notes": [str(note) for note in planned.notes],
     }
 
 
 def table(prepared: Prepared) -> Table:
     """The same for people."""
-    plan = prepared.plan
     shown = Table("timeframe", "instruments", "complete", "requests", "from", "to")
-    for part in plan.by_timeframe:
+    for part in prepared.plan.by_timeframe:
         shown.add_row(
             part.timeframe.label,
             f"{part.instruments:,}",
@@ -113,10 +115,34 @@ def table(prepared: Prepared) -> Table:
 
 def remarks(prepared: Prepared, now: datetime) -> list[str]:
     """What the table cannot say: the sum, the time it takes, and what is left out."""
-    plan, forecast = prepared.plan, of_plan(prepared)
+    planned, forecast = prepared.plan, of_plan(prepared)
     return [
-        f"{plan.instruments:,} instruments, {forecast.in_words(now)}.",
+        f"{planned.instruments:,} instruments, {forecast.in_words(now)}.",
+        *_deriving(prepared, now),
         *prepared.wants.notes,
-        *map(str, plan.notes),
+        *map(str, planned.notes),
         *(f"unresolved: {name}" for name in prepared.wants.unresolved),
     ]
+
+
+def _derived(prepared: Prepared, now: datetime) -> dict[str, Any] | None:
+    """What is computed instead of asked for, and how many requests that saves; it may cost some."""
+    wants = prepared.wants
+    if not wants.derived:
+        return None
+    known = held(prepared.store.receipts(), stale_too=prepared.config.on_revision == "warn")
+    asked = plan(wants.written, known, now, today=prepared.config.today)
+    return {
+        "timeframes": list(dict.fromkeys(want.timeframe.label for want in wants.derived)),
+        "requests_saved": asked.requests - prepared.plan.requests,
+    }
+
+
+def _deriving(prepared: Prepared, now: datetime) -> list[str]:
+    """The same in words."""
+    derived = _derived(prepared, now)
+    if derived is None:
+        return []
+    saved = derived["requests_saved"]
+    spared = f"{saved:,} requests saved" if saved >= 0 else f"{-saved:,} requests more than asking"
+    return [f"{', '.join(derived['timeframes'])} from 1-minute bars: {spared}."]

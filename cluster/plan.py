@@ -18,6 +18,7 @@ from actors.upstox import limits
 from cluster.coverage import (
     Answered,
     Span,
+    Spans,
     held_days,
     intersected,
     old_days,
@@ -160,6 +161,19 @@ def plan(
         by_timeframe=tuple(parts),
         notes=tuple(note for demand in demands for note in demand.notes()),
     )
+
+
+def wanted_days(
+    wants: Iterable[Want],
+    now: datetime,
+    reach: Callable[[Timeframe], limits.Reach] = limits.reach,
+) -> dict[tuple[str, Timeframe], Spans]:
+    """The days of each instrument and timeframe that can be asked for at `now`, held or not."""
+    return {
+        (key, demand.timeframe): united(spans)
+        for demand in _demands(wants, ist_date(now), reach, today=False)
+        for key, spans in demand.asked.items()
+    }
 
 
 def _demands(

@@ -28,6 +28,8 @@ class Summary:
     store: str
     began_version: int | None  # of the candles table before this run; None: there was no table
     candles_version: int | None  # after it; every version in between is its own
+    derived: int = 0  # candles computed from 1-minute ones, beside `rows`
+    underivable: int = 0  # chunks that stand though their minutes say nothing
     quarantined: int = 0  # rows put aside as insane
     revised: int = 0  # candles that had been final and were changed
     rewritten: dict[str, float | None] = field(
@@ -55,6 +57,8 @@ def summarise(
     candles_version: int | None,
     unresolved: int,
     notes: list[str],
+    derived: int = 0,
+    underivable: int = 0,
 ) -> Summary:
     finished = totals.statuses.total()
     return Summary(
@@ -70,6 +74,8 @@ def summarise(
         store=store,
         began_version=began_version,
         candles_version=candles_version,
+        derived=derived,
+        underivable=underivable,
         quarantined=totals.quarantined,
         revised=totals.revised,
         rewritten=totals.rewritten,
@@ -93,7 +99,7 @@ def exit_code(
         return Exit.USAGE
     if interrupted and broken is None and summary.pending:
         return Exit.INTERRUPTED
-    if broken or summary.failed or summary.pending or unforgiven:
+    if broken or summary.failed or summary.underivable or summary.pending or unforgiven:
         return Exit.INCOMPLETE
     return Exit.DONE
 
@@ -116,6 +122,8 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
             f"{summary.rows:,} candles by {summary.requests:,} requests "
             f"in {duration(summary.seconds)}, run {summary.run_id}."
         )
+    if summary.derived:
+        said.append(f"{summary.derived:,} candles computed from 1-minute ones.")
     if summary.quarantined:
         said.append(
             f"{summary.quarantined:,} insane rows were put aside in {summary.store}/quarantine."
@@ -123,8 +131,9 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
     if summary.rewritten:
         said.append(_rewritten(summary.rewritten))
     said += [f"  failed: {r.chunk.id}: {r.error or r.cause}" for r in failures]
-    if summary.failed > len(failures):
-        said.append(f"  … and {summary.failed - len(failures):,} more; see: candlefleet status")
+    failed = summary.failed + summary.underivable
+    if failed > len(failures):
+        said.append(f"  … and {failed - len(failures):,} more; see: candlefleet status")
     if halted is not None:
         code = f" ({halted.error_code})" if halted.error_code else ""
         said.append(f"The provider refused us: {halted.reason}{code}.")

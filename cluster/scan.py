@@ -25,6 +25,7 @@ from actors.writer.buffer import BufferRules
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from cluster.config import RunConfig
+from cluster.derive import Derived, derive, due_of
 from cluster.display import progress_display
 from cluster.exit import Exit
 from cluster.forecast import foresee
@@ -74,6 +75,7 @@ class Worked:
     halted: Halted | None = None
     interrupted: bool = False
     broken: CandlefleetError | None = None  # what ended the run early: store, ledger, memory
+    derived: Derived = Derived()  # noqa: RUF009  # frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,7 @@ def scan(
 def execute(prepared: Prepared, console: Console, address: str | None = None) -> Finished:
     """Work a plan off, and leave a manifest, a log and a report in the run's folder."""
     run_id = new_run_id(datetime.now(UTC))
-    if not prepared.plan.chunks:
+    if not prepared.plan.chunks and not due_of(prepared):
         return _finished(prepared, run_id, Worked(), 0.0, prepared.store.candles_version())
     with occupied(prepared.store.uri):
         return _execute(prepared, run_id, console, address)
@@ -141,7 +143,10 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
         log.info("run.started", extra={"run_id": run_id, "chunks": len(prepared.plan.chunks)})
         worked = Worked(planned=len(prepared.plan.chunks))
         try:
-            _work(prepared, run_id, worked, console, address)
+            if prepared.plan.chunks:
+                _work(prepared, run_id, worked, console, address)
+            if not (worked.halted or worked.interrupted):
+                worked.derived = derive(prepared, run_id, console)
         except CandlefleetError as error:
             # A value from here on, so that what was stored until then is still told.
             worked.broken = error
@@ -254,6 +259,8 @@ def _finished(
         candles_version=_version(prepared.store),
         unresolved=len(unresolved),
         notes=[str(note) for note in prepared.plan.notes],
+        derived=worked.derived.bars,
+        underivable=len(worked.derived.failed),
     )
     code = exit_code(
         summary,
@@ -263,7 +270,7 @@ def _finished(
         unforgiven=prepared.wants.unforgiven,
     )
     told = [f"  unresolved: {name}" for name in unresolved]
-    told += lines(summary, worked.totals.failures, worked.halted)
+    told += lines(summary, [*worked.totals.failures, *worked.derived.failed], worked.halted)
     if worked.broken is not None:
         told.append(f"candlefleet: {worked.broken}")
     return Finished(summary, code, told)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from actors.market.instrument import Instrument
 from cluster.config import RunConfig
+from cluster.derived import is_derived, to_ask
 from cluster.master import load_masters
 from cluster.plan import Want
 from cluster.universe import Unresolved, exchanges, resolve
@@ -15,12 +16,18 @@ from cluster.universe import Unresolved, exchanges, resolve
 class Wants:
     """Everything a config asks for, its names resolved."""
 
-    wants: tuple[Want, ...]
+    wants: tuple[Want, ...]  # to be asked of the provider
     instruments: tuple[Instrument, ...]  # each once, in the order named
     unresolved: tuple[Unresolved, ...]
     unforgiven: int  # of them, those whose part of the config does not allow it
     notes: tuple[str, ...]  # what was understood otherwise than written
     warnings: tuple[str, ...]  # about the instrument master itself
+    written: tuple[Want, ...] = ()  # as the config has them, if some are to be derived
+
+    @property
+    def derived(self) -> tuple[Want, ...]:
+        """To be computed, from minutes that are among `wants`."""
+        return tuple(filter(is_derived, self.written))
 
 
 def wants_of(config: RunConfig, assets_url: str, state_dir: Path, now: datetime) -> Wants:
@@ -45,7 +52,8 @@ def wants_of(config: RunConfig, assets_url: str, state_dir: Path, now: datetime)
         if not ask.universe.allow_unresolved:
             unforgiven |= {u.name for u in found.unresolved}
     return Wants(
-        wants=tuple(wants),
+        wants=tuple(to_ask(wants, now) if config.derive else wants),
+        written=tuple(wants) if config.derive else (),
         instruments=tuple(instruments.values()),
         unresolved=tuple(unresolved.values()),
         unforgiven=len(unforgiven),

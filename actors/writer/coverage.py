@@ -64,8 +64,8 @@ def noted(receipt: Receipt, found: Difference, earlier: Iterable[Receipt]) -> Re
     A change that reaches back to the oldest bar it could be compared with puts all of them in doubt
     that were given before it.
     """
-    if found.revised_days is None:
-        return receipt
+    if found.revised_days is None or not receipt.attempts:
+        return receipt  # what was computed here tells nothing of the provider
     outdates = _outdated(receipt, *found.revised_days, earlier) if found.reaches_back else None
     return replace(receipt, revised=found.revised, ratio=found.ratio, outdates=outdates)
 

@@ -12,6 +12,7 @@ from actors.market.errors import StoreError, UsageError
 from actors.writer import coverage, moment, naming, object_store, tables
 from actors.writer.folder import Folder, absolute
 from actors.writer.predicate import selecting
+from actors.writer.presence import Presence
 from actors.writer.receipts import RECEIPTS
 from actors.writer.selection import COLUMNS, USUAL, Candles, Choice
 
@@ -138,6 +139,10 @@ class Store:
         )
         wanted = naming.columns_of(columns, USUAL, COLUMNS)
         return Candles(opened.candles, self.uri, choice, wanted)
+
+    def presence(self) -> Presence:
+        """Counts what stands in the version that is the newest now, and stays with it."""
+        return Presence(self._opened().candles, self.uri)
 
     def symbols(self) -> dict[str, list[str]]:
         """The instrument keys each symbol stands for, of all that was ever asked for."""

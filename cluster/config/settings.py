@@ -147,6 +147,8 @@ class Settings(Section):
     today: Annotated[Today, BeforeValidator(_today)] = False
     #: What to do where the provider has rewritten history, as for a split: fetch it again, or only say so.
     on_revision: Literal["refetch", "warn"] = "refetch"
+    #: Compute longer intraday bars from 1-minute bars instead of asking for them.
+    derive: bool = False
     provider: ProviderSettings = ProviderSettings()
     fleet: FleetSettings = FleetSettings()
     budget: BudgetSettings = BudgetSettings()

@@ -19,6 +19,7 @@ from tests.benchmarks import (
     reading,
     startup,
     update,
+    verify,
 )
 from tests.benchmarks.meter import Failed
 
@@ -34,6 +35,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "crashes": crashes.run,
     "crashes_s3": crashes.run_in_a_bucket,
     "reading": reading.run,
+    "verify": verify.run,
 }
 
 

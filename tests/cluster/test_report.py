@@ -67,6 +67,17 @@ def test_a_rewritten_history_is_named_with_its_ratio() -> None:
     assert said in lines(got, [], None)
 
 
+def test_bars_that_were_computed_are_told_and_those_that_could_not_be_are_no_success() -> None:
+    got = replace(summary(planned=0), derived=1_234)
+    code = {"halted": None, "interrupted": False, "broken": None, "unforgiven": 0}
+    assert exit_code(got, **code) is Exit.DONE
+    assert "1,234 candles computed from 1-minute ones." in lines(got, [], None)
+    refused = replace(receipt(Status.FAILED), error="nothing came")
+    got = replace(got, underivable=1)
+    assert exit_code(got, **code) is Exit.INCOMPLETE
+    assert f"  failed: {refused.chunk.id}: nothing came" in lines(got, [refused], None)
+
+
 HALT = Halted("the token has expired", 401, "UDAPI100050")
 
 

@@ -1,0 +1,66 @@
+"""Verbs that keep a store in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from actors.market.errors import UsageError
+from cluster.cli.options import (
+    Address,
+    AssetsUrl,
+    BaseUrl,
+    FromOver,
+    Json,
+    StoreOver,
+    ToOver,
+    console,
+    day_of,
+    load_config,
+    print_json,
+    say,
+)
+
+MaybeConfig = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[CONFIG]",
+        help="What the store should hold; without, --store is held against its own receipts.",
+    ),
+]
+
+
+def verify(
+    config: MaybeConfig = None,
+    store: StoreOver = None,
+    base_url: BaseUrl = None,
+    assets_url: AssetsUrl = None,
+    first: FromOver = None,
+    last: ToOver = None,
+    fetch: Annotated[
+        bool, typer.Option("--fetch", help="Ask again for what is missing, then verify once more.")
+    ] = False,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Show which sessions are missing from a store, each with its reason. Exit code 1 if any is."""
+    from cluster.verify import report
+    from cluster.verify.job import verify_config, verify_store
+
+    if config is not None:
+        settings = load_config(config, store, base_url, assets_url, first, last)
+        done = verify_config(settings, console(), address, fetch=fetch)
+    elif fetch or store is None:
+        raise UsageError("is needed: it says what to fetch and from where", "CONFIG")
+    else:
+        done = verify_store(store, day_of(first, "--from"), day_of(last, "--to"))
+    say(done.lines)
+    if as_json:
+        print_json(report.as_dict(done.found))
+    else:
+        screen = console(stderr=False)
+        for each in report.screens(done.found):
+            screen.print(each)
+    raise typer.Exit(done.exit)

@@ -1,0 +1,12 @@
+"""Whether a store holds what it should: the sessions that are due against the bars that stand.
+
+job           the command; report: what it prints; repair: gaps as a plan
+verification  a store and what is wanted of it in, verdicts out
+examination   brings together what is known of each series
+  answers       what the receipts say of it
+  counts        how many bars stand on each day
+  audit         whether the rows stand that receipts speak of
+  openings      on which days the exchange was open
+judgement     the rule: one reason for each bar that is missing
+series        the verdict: gaps
+"""

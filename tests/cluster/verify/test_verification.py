@@ -1,0 +1,257 @@
+"""Real stores of real sessions: a whole one is complete, one with holes has exactly those."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from deltalake import DeltaTable
+
+from actors.market.chunk import Chunk
+from actors.market.session_days import REFERENCE
+from actors.market.sessions import IST
+from actors.market.timeframe import Timeframe
+from actors.writer.coverage import held
+from actors.writer.reading import Store
+from actors.writer.store import StoreWriter
+from cluster.derive import compute
+from cluster.derived import due, is_derived
+from cluster.verify.judgement import Reason
+from cluster.verify.repair import repair
+from cluster.verify.verification import verify
+from tests.cluster.verify.conftest import (
+    BSE,
+    CIPLA,
+    FIRST,
+    INFY,
+    KEYS,
+    LAST,
+    LATE,
+    NOW,
+    RELIANCE,
+    SBIN,
+    Filling,
+    delivery,
+    fill,
+    wants,
+)
+
+
+def found_in(uri, some=None, now=NOW):
+    """Every gap as (instrument, timeframe, reason, first, last, sessions)."""
+    verification = verify(Store(uri), wants() if some is None else some, now)
+    return sorted(
+        (v.instrument.instrument_key, str(v.timeframe), g.reason, g.first, g.last, g.sessions)
+        for v in verification.verdicts
+        for g in v.gaps
+    )
+
+
+def test_a_whole_store_is_complete_though_thin_shares_lack_days_and_minutes(whole):
+    """Holidays, weekend sessions, an evening of Diwali and late listings cry no wolf."""
+    verification = verify(Store(whole), wants(), NOW)
+    assert [gap for verdict in verification.verdicts for gap in verdict.gaps] == []
+    assert verification.is_complete
+    of = {(v.instrument.instrument_key, str(v.timeframe)): v for v in verification.verdicts}
+    assert len(of) == len(KEYS) * 3
+    assert of[CIPLA, "1day"].explained[Reason.NO_TRADE] > 5
+    assert of[CIPLA, "5minute"].bars < of[CIPLA, "5minute"].market_bars / 1.5
+    listed = date(2024, 1, 9)
+    before = len(verification.calendar.within(FIRST, listed - timedelta(days=1)))
+    assert of[LATE, "1day"].explained == {Reason.BEFORE_LISTING: before}
+    assert sum(of[LATE, "5minute"].explained.values()) == before
+    assert of[LATE, "5minute"].explained[Reason.EMPTY] > 50
+    assert of[LATE, "1week"].explained == {Reason.BEFORE_LISTING: (listed - FIRST).days // 7}
+    assert of[SBIN, "5minute"].due == of[SBIN, "1day"].due == len(verification.calendar.sessions)
+    assert of[SBIN, "5minute"].bars == of[SBIN, "5minute"].market_bars
+
+
+def test_the_calendar_is_learned_and_short_sessions_are_known_by_their_bars(whole):
+    verification = verify(Store(whole), wants(), NOW)
+    calendar = verification.calendar
+    weekends = [day for day in calendar.within(FIRST, LAST) if day.weekday() >= 5]
+    assert weekends == [date(2023, 11, 12), date(2024, 1, 20), date(2024, 3, 2)]
+    assert date(2024, 1, 22) in calendar.holidays(FIRST, LAST)
+    assert len(calendar.holidays(FIRST, LAST)) == 10
+    assert [(s.day, s.bars, s.usual) for s in verification.short_sessions] == [
+        (date(2023, 11, 12), 12, 75),
+        (date(2024, 1, 20), 39, 75),
+        (date(2024, 3, 2), 39, 75),
+    ]
+
+
+@pytest.fixture(scope="module")
+def holed(tmp_path_factory):
+    """A hole of every kind, two instruments at once lacking the same day among them."""
+    november, january, march = date(2023, 11, 1), date(2024, 1, 1), date(2024, 3, 1)
+    filling = Filling(
+        {
+            (SBIN, "5minute", january): "skip",
+            (SBIN, "5minute", march): "fail",
+            (RELIANCE, "5minute", november): [date(2023, 11, 12), date(2023, 11, 13)],
+            (RELIANCE, "5minute", january): "empty",
+            (CIPLA, "5minute", november): [date(2023, 11, 3), date(2023, 11, 6)],
+            (RELIANCE, "1day", FIRST): [date(2024, 2, 9), date(2024, 2, 12)],
+            (REFERENCE, "1day", FIRST): [date(2023, 12, 6)],
+            (BSE, "1week", FIRST): [date(2024, 2, 5)],
+            (BSE, "5minute", march): datetime(2024, 3, 28, 16, tzinfo=IST),  # before it settled
+        }
+    )
+    uri = fill(str(tmp_path_factory.mktemp("holed") / "store"), filling)
+    candles = DeltaTable(f"{uri}/candles")
+    candles.delete(f"instrument_key = '{INFY}' AND date = '2023-12-20'")  # from all timeframes
+    candles.delete(
+        f"instrument_key = '{INFY}' AND timeframe = '5minute' AND date = '2024-02-06' AND volume > 9000"
+    )
+    return uri
+
+
+HOLES = sorted(
+    [
+        (SBIN, "5minute", Reason.NEVER_ASKED, date(2024, 1, 1), date(2024, 1, 31), 22),
+        (SBIN, "5minute", Reason.FAILED, date(2024, 3, 1), date(2024, 3, 28), 19),
+        (RELIANCE, "5minute", Reason.MISSING, date(2023, 11, 12), date(2023, 11, 13), 2),
+        (RELIANCE, "5minute", Reason.MISSING, date(2024, 1, 1), date(2024, 1, 31), 22),
+        (CIPLA, "5minute", Reason.MISSING, date(2023, 11, 3), date(2023, 11, 6), 2),
+        (RELIANCE, "1day", Reason.MISSING, date(2024, 2, 9), date(2024, 2, 12), 2),
+        (REFERENCE, "1day", Reason.MISSING, date(2023, 12, 6), date(2023, 12, 6), 1),
+        (BSE, "1week", Reason.MISSING, date(2024, 2, 5), date(2024, 2, 11), 1),
+        (BSE, "5minute", Reason.NOT_FINAL, date(2024, 3, 28), date(2024, 3, 28), 1),
+        (INFY, "5minute", Reason.LOST, date(2023, 12, 20), date(2023, 12, 20), 1),
+        (INFY, "1day", Reason.LOST, date(2023, 12, 20), date(2023, 12, 20), 1),
+        (INFY, "5minute", Reason.LOST, date(2024, 2, 1), date(2024, 2, 29), 0),
+    ]
+)
+
+
+def test_exactly_the_planted_holes_are_found(holed):
+    assert found_in(holed) == HOLES
+
+
+def test_only_holes_on_the_days_and_in_the_timeframes_wanted_count(holed):
+    some = wants(labels=["5minute"], first=date(2024, 1, 1), last=date(2024, 1, 31))
+    mine = [hole for hole in HOLES if hole[1] == "5minute" and hole[3] == date(2024, 1, 1)]
+    assert found_in(holed, some) == mine
+
+
+def test_the_repair_asks_for_the_holes_alone_and_closes_them(holed):
+    """Once its answers are stored, nothing is missing and nothing is asked."""
+    verification = verify(Store(holed), wants(), NOW)
+    plan = repair(verification)
+    asked = {
+        (c.instrument_key, str(c.timeframe), c.first + timedelta(days=n))
+        for c in plan.chunks
+        for n in range((c.last - c.first).days + 1)
+    }
+    assert len(plan.chunks) == 12
+    for key, label, _, first, last, _ in HOLES:
+        assert (key, label, first) in asked
+        assert (key, label, last) in asked
+    StoreWriter(holed).commit([delivery(chunk, at=NOW) for chunk in plan.chunks])
+    later = NOW + timedelta(hours=1)
+    assert found_in(holed, now=later) == []
+    assert repair(verify(Store(holed), wants(), later)).chunks == ()
+
+
+def test_what_lacks_by_one_answer_is_believed_by_two(tmp_path):
+    """Of a thin share nothing but daily bars: its silent days are asked for once more, and no more."""
+    uri = fill(str(tmp_path / "store"), Filling(), keys=[CIPLA, REFERENCE], labels=["1day"])
+    some = wants([CIPLA], ["1day"])
+    first = verify(Store(uri), some, NOW)
+    (verdict,) = first.verdicts
+    assert {gap.reason for gap in verdict.gaps} == {Reason.UNCONFIRMED}
+    assert verdict.missing == verdict.due - verdict.there > 5
+    plan = repair(first)
+    assert len(plan.chunks) == 1, "one request holds them all"
+    StoreWriter(uri).commit([delivery(chunk, at=NOW) for chunk in plan.chunks])
+    (verdict,) = verify(Store(uri), some, NOW + timedelta(hours=1)).verdicts
+    assert verdict.gaps == ()
+    assert verdict.explained == {Reason.NO_TRADE: verdict.due - verdict.there}
+
+
+def test_without_the_calendar_silent_days_are_undecided_and_one_request_decides_them(tmp_path):
+    uri = fill(str(tmp_path / "store"), Filling(), keys=[SBIN, INFY], labels=["1day"])
+    some = wants([SBIN, INFY], ["1day"])
+    first = verify(Store(uri), some, NOW)
+    assert not first.is_complete
+    assert first.incomplete == set()
+    assert len(first.undecided) == 10
+    plan = repair(first)
+    assert [chunk.id for chunk in plan.chunks] == [f"{REFERENCE}/1day/{FIRST}/{LAST}"]
+    StoreWriter(uri).commit([delivery(chunk, at=NOW) for chunk in plan.chunks])
+    assert verify(Store(uri), some, NOW + timedelta(hours=1)).is_complete
+
+
+def test_an_empty_store_was_never_asked_anything(tmp_path):
+    """With every weekday a gap until the calendar tells."""
+    verification = verify(Store(str(tmp_path / "store")), wants([SBIN]), NOW)
+    gaps = [gap for verdict in verification.verdicts for gap in verdict.gaps]
+    assert {gap.reason for gap in gaps} == {Reason.NEVER_ASKED}
+    assert verification.incomplete == {SBIN}
+    assert {c.timeframe.label for c in repair(verification).chunks} == {"1day", "5minute", "1week"}
+
+
+def test_a_hole_where_the_asking_begins_is_no_late_listing(tmp_path):
+    """The store knows that there were bars before."""
+    march = date(2024, 3, 1)
+    uri = fill(
+        str(tmp_path / "store"),
+        Filling({(SBIN, "5minute", march): [march, date(2024, 3, 2)]}),
+        labels=["5minute"],
+    )
+    fill(uri, Filling(), keys=[REFERENCE], labels=["1day"])
+    assert found_in(uri, wants([SBIN], ["5minute"], first=march)) == [
+        (SBIN, "5minute", Reason.UNCONFIRMED, march, date(2024, 3, 2), 2)
+    ]
+
+
+def test_what_has_not_settled_is_not_due(tmp_path):
+    """In the evening of a session nobody expects its bars."""
+    uri = fill(str(tmp_path / "store"), Filling(), labels=["1day"])
+    evening = datetime(2024, 4, 1, 20, tzinfo=UTC)
+    some = wants([SBIN], ["1day"], last=date(2024, 4, 30))
+    assert found_in(uri, some, evening) == []
+    next_day = datetime(2024, 4, 2, 4, tzinfo=UTC)
+    assert found_in(uri, some, next_day) == [
+        (SBIN, "1day", Reason.NEVER_ASKED, date(2024, 4, 1), date(2024, 4, 1), 1)
+    ]
+
+
+def test_derived_bars_are_repaired_by_their_minutes_or_by_making_them(tmp_path):
+    """A thin share's silent days are no better known for having been derived from one answer."""
+    uri, span = str(tmp_path / "store"), (date(2024, 1, 1), date(2024, 1, 31))
+    some = wants([CIPLA], ["1minute", "5minute"], *span)
+    chunks = [Chunk(CIPLA, CIPLA, Timeframe.parse("1minute"), *span)]
+    chunks += [Chunk(REFERENCE, REFERENCE, Timeframe.parse("1day"), *span)]
+    StoreWriter(uri).commit([delivery(chunk) for chunk in chunks])
+    derive(uri, some)
+    found = verify(Store(uri), some, NOW)
+    silent = {g.first for v in found.verdicts for g in v.gaps}
+    assert {g.reason for v in found.verdicts for g in v.gaps} == {Reason.UNCONFIRMED}
+    assert len(silent) > 1
+    assert {c.timeframe.label for c in repair(found, derive=True).chunks} == {"1minute"}
+
+    hole = "timeframe = '5minute' AND date = '2024-01-17'"
+    DeltaTable(f"{uri}/candles").delete(hole)
+    lost = verify(Store(uri), some, NOW)
+    gaps = [(str(v.timeframe), g.reason) for v in lost.verdicts for g in v.gaps]
+    assert ("5minute", Reason.LOST) in gaps
+    (chunk,) = repair(lost, derive=True).chunks
+    assert (chunk.timeframe.label, chunk.first, chunk.last) == ("1minute", *span)
+    StoreWriter(uri).commit([delivery(chunk, at=NOW)])
+    derive(uri, some)
+    assert verify(Store(uri), some, NOW + timedelta(hours=1)).is_complete
+
+    for table in ("candles", "chunks"):
+        DeltaTable(f"{uri}/{table}").delete("timeframe = '5minute'")
+    unmade = verify(Store(uri), some, NOW + timedelta(hours=1))
+    reasons = [(str(v.timeframe), g.reason) for v in unmade.verdicts for g in v.gaps]
+    assert reasons == [("5minute", Reason.NEVER_ASKED)]
+    assert repair(unmade, derive=True).chunks == ()
+
+
+def derive(uri, some):
+    """What a run does once it has fetched the minutes."""
+    receipts = Store(uri).receipts()
+    longer = [want for want in some if is_derived(want)]
+    compute(Store(uri), due(longer, receipts, held(receipts), NOW), "run")
