@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -22,6 +25,7 @@ from cluster.derived import due
 from cluster.lookalike.market import Market
 from cluster.plan import Want
 
+ROOT = Path(__file__).parents[2]
 MARKET = Market(0)
 SBIN, CIPLA, LATE = "NSE_EQ|INE062A01020", "NSE_EQ|INE059A01026", "NSE_EQ|INE900B01029"
 KEYS = (SBIN, CIPLA, LATE, REFERENCE)
@@ -148,6 +152,26 @@ def test_minutes_that_came_anew_are_made_into_bars_anew(uri):
         keys = table.group_by(["instrument_key", "timeframe", "ts"]).aggregate([])
         assert keys.num_rows == table.num_rows == there, "a key twice, or a hole"
     assert derive(uri).bars == 0
+
+
+def test_killed_in_the_middle_it_leaves_whole_chunks_and_makes_the_rest_the_next_time(uri):
+    """`kill -9` between commits of one chunk each."""
+    code = (
+        "import sys; from cluster import derive; derive._COMMIT_BYTES = 1;"
+        "from tests.cluster.test_derive import derive as run; run(sys.argv[1])"
+    )
+    before = Store(uri).candles_version()
+    process = subprocess.Popen([sys.executable, "-c", code, uri], cwd=ROOT)
+    while Store(uri).candles_version() < before + 3:
+        assert process.poll() is None, "it ended before it could be killed"
+    process.kill()
+    process.wait()
+    made = [r for r in Store(uri).receipts().to_pylist() if r["timeframe"] in LABELS]
+    assert 3 <= len(made) < len(KEYS) * len(SPANS) * len(LABELS)
+    assert sum(r["rows"] for r in made) == sum(len(rows(uri, label)) for label in LABELS)
+    derive(uri)
+    for label in LABELS:
+        assert rows(uri, label) == market(label)
 
 
 def test_it_does_not_take_its_own_work_for_history_rewritten(uri):
