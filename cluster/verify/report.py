@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import RenderableType
 from rich.table import Table
 
+from actors.market.instrument import Instrument
 from actors.market.session_days import REFERENCE, is_weekend
 from actors.market.sessions import IST
 from cluster.verify.judgement import Reason
@@ -124,18 +125,19 @@ def _timeframes(verdicts: Iterable[Verdict]) -> Table:
 def _gaps(verdicts: Iterable[Verdict]) -> Table:
     """A line for each series and reason: a thin share may have a hundred gaps of one day."""
     sessions: Counter[Reason] = Counter()
-    alike: dict[tuple[str, str, str], list[Gap]] = defaultdict(list)
+    alike: dict[tuple[Instrument, str, str], list[Gap]] = defaultdict(list)
     for verdict in verdicts:
         for gap in verdict.gaps:
             sessions[gap.reason] += gap.sessions
             why = f"{gap.reason}: {gap.note}" if gap.note else str(gap.reason)
-            alike[verdict.instrument.symbol, verdict.timeframe.label, why].append(gap)
+            alike[verdict.instrument, verdict.timeframe.label, why].append(gap)
     title = f"Missing: {', '.join(f'{sessions[r]:,} {r}' for r in Reason if r in sessions)}"
     columns = ("symbol", "timeframe", "sessions", "from", "to", "why")
     table = Table(*columns, title=title, title_justify="left")
-    for (symbol, label, why), gaps in list(alike.items())[:LISTED]:
+    for (instrument, label, why), gaps in list(alike.items())[:LISTED]:
         many = f"{sum(gap.sessions for gap in gaps):,}"
-        table.add_row(symbol, label, many, str(gaps[0].first), str(gaps[-1].last), why)
+        ends = str(gaps[0].first), str(gaps[-1].last)
+        table.add_row(instrument.symbol, label, many, *ends, why)
     if len(alike) > LISTED:
         table.add_row(f"… and {len(alike) - LISTED:,} more (--json lists all)")
     return table
