@@ -11,6 +11,7 @@ from rich.table import Table
 from actors.limiter.simulate import seconds_expected
 from actors.limiter.use import BudgetUse
 from actors.market.sessions import IST
+from actors.market.window import NS_PER_S
 from actors.writer.coverage import held
 from cluster.display import duration
 from cluster.plan import plan
@@ -51,15 +52,16 @@ class Forecast:
 
 def foresee(requests: int, budget: BudgetUse, lanes: int) -> Forecast:
     """Play the requests through the budget as it was found. `lanes`: under way at once at the most."""
-    course = replace(budget.course, lanes=lanes)
-    expected_s = seconds_expected(requests, budget.limits, course)
+    # While the fleet starts, what is spent already becomes free again.
+    starts_ns = max(budget.course.not_before_ns, round(STARTUP_S * NS_PER_S))
+    course = replace(budget.course, lanes=lanes, not_before_ns=starts_ns)
     return Forecast(
         requests=requests,
         budget=budget,
         at_least_s=seconds_expected(
             requests, budget.limits, replace(budget.course, latency_ns=0, rivals=())
         ),
-        expected_s=STARTUP_S + expected_s if requests else 0.0,
+        expected_s=seconds_expected(requests, budget.limits, course),
     )
 
 
