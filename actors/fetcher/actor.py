@@ -3,15 +3,16 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
+from actors.fetcher.desk import Desk
 from actors.fetcher.outcome import (
     Delivered,
     Halted,
@@ -25,7 +26,7 @@ from actors.fetcher.outcome import (
 from actors.fetcher.receipt import failed, fetched, of_the_day, poisoned
 from actors.fetcher.verdict import Freeze, Halt, Keep, Retry, RetryRules, Split, judge
 from actors.limiter.clock import read
-from actors.limiter.terms import Permit, Terms, is_stale
+from actors.limiter.terms import Fate, Permit, Settlement, Terms, is_stale
 from actors.market.candles import Delivery
 from actors.market.chunk import Cause, Chunk
 from actors.market.memory import MemorySample, sample
@@ -38,6 +39,8 @@ from actors.upstox.token import TokenSource
 
 #: A permit may take a whole half-hour window to come free, and the fleet may be paused besides.
 PERMIT_WITHIN_S = 3_600.0
+
+SETTLE_WITHIN_S = 10.0
 
 #: How long a fetched answer is held for a writer that is full, busy or restarting.
 DELIVER_WITHIN_S = 120.0
@@ -72,6 +75,7 @@ class Fetcher:
         self._limiter: Any = ray.get_actor(neighbours.limiter)
         self._writer: Any = ray.get_actor(neighbours.writer)
         self._monitor: Any = ray.get_actor(neighbours.monitor)
+        self._desk = Desk(self._acquire, self._settle, PERMIT_WITHIN_S)
         self._tallies: deque[Tally] = deque()
         self._client = UpstoxClient(
             settings.base_url,
@@ -84,18 +88,16 @@ class Fetcher:
         """Make one attempt (counted from 1) at `chunk`: at most one request is sent."""
         family = _family(chunk)
         terms = self._settings.terms[family]
-        asked = self._limiter.acquire.remote(terms, self._settings.run_id, self._name)
         try:
-            permit: Permit | None = ray.get(asked, timeout=PERMIT_WITHIN_S)
+            permit = self._desk.permit(terms)
         except RayActorError as error:
             return Unsent(f"the limiter is away: {type(error).__name__}")
-        except GetTimeoutError:
-            ray.cancel(asked)
+        except TimeoutError:  # GetTimeoutError is one
             return Unsent(f"no permit in {PERMIT_WITHIN_S:g} s")
         if permit is None:
             return Unsent("the run is stopping")
         if is_stale(permit, read()) or _family(chunk) is not family:
-            self._limiter.withdraw.remote(terms, permit.number)
+            self._desk.settle(Settlement(terms, permit.number, Fate.UNSENT))
             return Unsent(
                 "the permit is stale: this computer slept or was stopped, or the day is over"
             )
@@ -118,26 +120,34 @@ class Fetcher:
             self._monitor.count.remote(tallies)
         return sample()
 
+    def _acquire(self, terms: Terms, count: int) -> list[Permit]:
+        asked = self._limiter.acquire.remote(terms, self._settings.run_id, self._name, count)
+        try:
+            permits: list[Permit] = ray.get(asked, timeout=PERMIT_WITHIN_S)
+        except GetTimeoutError:
+            ray.cancel(asked)
+            raise
+        return permits
+
+    def _settle(self, settlements: Sequence[Settlement]) -> None:
+        """A limiter that does not hear of it counts the permits until their requests are surely over."""
+        with suppress(RayActorError, GetTimeoutError):
+            ray.get(self._limiter.settle.remote(settlements), timeout=SETTLE_WITHIN_S)
+
     def _request(self, chunk: Chunk, family: Family, permit: Permit) -> Answer | Refused:
         """Send it, and tell the limiter when it is over; later than it is, is only safer."""
         terms = self._settings.terms[family]
         # What was sent before a deadline, before its connection broke, or before something broke here,
         # may still be on its way.
-        over = partial(self._limiter.give_up.remote, terms, permit.number)
+        settlement = Settlement(terms, permit.number, Fate.GIVEN_UP)
         try:
             reply = self._ask(chunk, family)
-            if isinstance(reply, Answer):
-                over = partial(self._limiter.end.remote, terms, permit.number)
-            elif reply.cause is Cause.RATE_LIMITED:
-                refuse = self._limiter.refuse.remote
-                over = partial(refuse, terms, permit.number, reply.retry_after_s)
-            elif reply.http_status is not None:
-                over = partial(self._limiter.end.remote, terms, permit.number)
-            elif reply.unsent:
-                over = partial(self._limiter.withdraw.remote, terms, permit.number)
+            settlement = replace(settlement, fate=_fate(reply))
+            if isinstance(reply, Refused) and settlement.fate is Fate.REFUSED:
+                settlement = replace(settlement, retry_after_s=reply.retry_after_s)
             return reply
         finally:
-            over()
+            self._desk.settle(settlement)
 
     def _ask(self, chunk: Chunk, family: Family) -> Answer | Refused:
         key, timeframe = chunk.instrument_key, chunk.timeframe
@@ -180,6 +190,17 @@ class Fetcher:
                 reason = f"the writer is away: {type(error).__name__}"
                 time.sleep(RETRY_DELIVERY_S)
         return Undelivered(reason)
+
+
+def _fate(reply: Answer | Refused) -> Fate:
+    """Of the request that got this reply."""
+    if isinstance(reply, Answer):
+        return Fate.ANSWERED
+    if reply.cause is Cause.RATE_LIMITED:
+        return Fate.REFUSED
+    if reply.http_status is not None:
+        return Fate.ANSWERED
+    return Fate.UNSENT if reply.unsent else Fate.GIVEN_UP
 
 
 def _family(chunk: Chunk) -> Family:

@@ -2,21 +2,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from actors.limiter.budget import Budget, Later
 from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
-from actors.limiter.queue import Queue
-from actors.limiter.terms import Claim, Permit, Terms
+from actors.limiter.queue import Place, Queue
+from actors.limiter.terms import Claim, Fate, Permit, Settlement, Terms
 from actors.limiter.use import BudgetUse, use_of
 from actors.market.errors import UsageError
 from actors.market.memory import MemorySample, sample
 from actors.market.window import NS_PER_S
 
-Ticket = asyncio.Future[Permit | None]
+Ticket = asyncio.Future[list[Permit]]
 
 
 @dataclass(slots=True)
@@ -24,17 +24,16 @@ class _Counter:
     """Where one budget's permits are handed out."""
 
     budget: Budget
-    queue: Queue[Ticket]
+    queue: Queue[Order]
     alarm: asyncio.TimerHandle | None = None
 
 
 class Limiter:
     """Hands out the right to send single requests, so that no window of a budget is ever overfull.
 
-    One for all runs on a cluster. Every permit must be returned by `end`, `withdraw`, `give_up` or
-    `refuse`; one whose holder dies is counted until its request is surely over. Raises UsageError where
-    the ledger of what was spent is unusable. Its methods must share one event loop: concurrency groups
-    would give each its own.
+    One for all runs on a cluster. Every permit must be returned by `settle`; one whose holder
+    dies is counted until its request is surely over. Raises UsageError where the ledger of what was spent
+    is unusable. Its methods must share one event loop: concurrency groups would give each its own.
     """
 
     def __init__(self, folder: str) -> None:
@@ -45,45 +44,38 @@ class Limiter:
         self._paused: set[str] = set()  # runs
         self._stopped: set[str] = set()
 
-    async def acquire(self, terms: Terms, run_id: str, holder: str) -> Permit | None:
-        """A permit to send one request, once there is room; None if the run is to send no more.
+    async def acquire(self, terms: Terms, run_id: str, holder: str, count: int = 1) -> list[Permit]:
+        """Permits to send one request each, once there is room for one: as many as there is, up to `count`.
 
-        First come, first served within a run. Waits as long as it takes. `holder` names the fetcher.
+        None at all if the run is to send no more. First come, first served within a run. Waits as long as
+        it takes. `holder` names the fetcher.
         """
         if run_id in self._stopped:
-            return None
+            return []
         counter = self._counter(terms)
         ticket: Ticket = asyncio.get_running_loop().create_future()
-        place = counter.queue.join(run_id, holder, terms, ticket)
+        place = counter.queue.join(run_id, holder, terms, Order(ticket, count))
         self._serve(counter)
         try:
             return await ticket
         finally:
             counter.queue.drop(place)  # a caller that gave up must not be served
 
-    async def end(self, terms: Terms, permit: int) -> None:
-        """The permit's request was answered, with anything but a 429."""
-        counter = self._counter(terms)
-        counter.budget.balance.end(permit, read())
-        self._serve(counter)
-
-    async def withdraw(self, terms: Terms, permit: int) -> None:
-        """No request was sent with the permit."""
-        counter = self._counter(terms)
-        counter.budget.balance.withdraw(permit, read())
-        self._serve(counter)
-
-    async def give_up(self, terms: Terms, permit: int) -> None:
-        """Nobody waits for the permit's request any more, but it may still arrive."""
-        counter = self._counter(terms)
-        counter.budget.balance.give_up(permit, read())
-        self._serve(counter)
-
-    async def refuse(self, terms: Terms, permit: int, retry_after_s: float | None) -> None:
-        """The provider has refused the permit's request (429): everybody waits."""
-        counter = self._counter(terms)
-        counter.budget.balance.refuse(permit, read(), terms, retry_after_s)
-        self._serve(counter)
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Take permits back."""
+        for one in settlements:
+            balance, now = self._counter(one.terms).budget.balance, read()
+            match one.fate:
+                case Fate.ANSWERED:
+                    balance.end(one.permit, now)
+                case Fate.REFUSED:
+                    balance.refuse(one.permit, now, one.terms, one.retry_after_s)
+                case Fate.GIVEN_UP:
+                    balance.give_up(one.permit, now)
+                case Fate.UNSENT:
+                    balance.withdraw(one.permit, now)
+        for terms in {one.terms for one in settlements}:
+            self._serve(self._counter(terms))
 
     async def pause(self, run_id: str) -> None:
         """Let the run's callers wait; others go on."""
@@ -129,9 +121,10 @@ class Limiter:
         if counter.alarm is not None:
             counter.alarm.cancel()
             counter.alarm = None
+        begun: dict[int, Place[Order]] = {}  # those that have some of their permits
         while heads := counter.queue.heads(self._paused):
-            if gone := [place for place in heads if place.ticket.done()]:
-                for place in gone:  # its caller gave up this very moment
+            if gone := [place for place in heads if place.ticket.is_done]:
+                for place in gone:
                     counter.queue.drop(place)
                 continue
             now = read()
@@ -144,14 +137,43 @@ class Limiter:
                 wait_s = (answer.at_ns - now.boot_ns) / NS_PER_S
                 loop = asyncio.get_running_loop()
                 counter.alarm = loop.call_later(wait_s, self._serve, counter)
-                return
+                break
             (place,) = (place for place in heads if place.run_id == answer.run_id)
-            counter.queue.drop(place)
-            place.ticket.set_result(Permit(answer.permit, now))
+            begun[place.number] = place
+            place.ticket.take(Permit(answer.permit, now))
+        for place in begun.values():
+            place.ticket.hand_over()
 
 
-def _dismiss(tickets: Iterable[Ticket], error: UsageError | None = None) -> None:
-    """No permit for these callers, some of whom may be gone already."""
-    for ticket in tickets:
-        if not ticket.done():
-            ticket.set_exception(error) if error else ticket.set_result(None)
+class Order:
+    """A caller's wish for some permits."""
+
+    def __init__(self, ticket: Ticket, count: int) -> None:
+        self._ticket = ticket
+        self._count = count
+        self._permits: list[Permit] = []
+
+    @property
+    def is_done(self) -> bool:
+        """It has all it wants, or its caller has gone this very moment."""
+        return self._ticket.done() or len(self._permits) >= self._count
+
+    def take(self, permit: Permit) -> None:
+        self._permits.append(permit)
+
+    def hand_over(self) -> None:
+        self._ticket.set_result(self._permits)
+
+    def dismiss(self, error: UsageError | None) -> None:
+        if self._ticket.done():
+            return
+        if error is not None and not self._permits:
+            self._ticket.set_exception(error)
+        else:
+            self._ticket.set_result(self._permits)
+
+
+def _dismiss(orders: Iterable[Order], error: UsageError | None = None) -> None:
+    """No more permits for these callers."""
+    for order in orders:
+        order.dismiss(error)

@@ -22,6 +22,7 @@ def adopt(ledger: Ledger, budget: str, keep_ns: int, now: Reading) -> None:
     if caution is not None and caution[1].boot_id == now.boot_id:
         caution = None
     readings = [entry.at for entry in strangers] + ([caution[1]] if caution else [])
+    readings += [run.seen for run in ledger.runs(budget) if run.seen.boot_id != now.boot_id]
     shifts_ns = _shifts_ns(readings, now)
     for entry in strangers:
         ledger.move(budget, entry, _moved(entry.at, shifts_ns, now))

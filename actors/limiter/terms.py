@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from actors.limiter.clock import Reading
 from actors.limiter.turns import Priority
@@ -73,6 +74,25 @@ class Permit:
 
     number: int
     granted: Reading
+
+
+class Fate(StrEnum):
+    """What became of a permit's request."""
+
+    ANSWERED = "answered"  # with anything but a 429
+    REFUSED = "refused"  # with a 429
+    GIVEN_UP = "given up"  # nobody waits for it any more, but it may still arrive
+    UNSENT = "unsent"  # surely
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Returns a permit."""
+
+    terms: Terms
+    permit: int
+    fate: Fate
+    retry_after_s: float | None = None  # of a refused one, if the provider named it
 
 
 #: A permit is used within this, or not at all. Leaves most of `ON_ITS_WAY_S` to the network.

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from actors.limiter.actor import Limiter
-from actors.limiter.terms import Terms
+from actors.limiter.terms import Fate, Settlement, Terms
 from actors.market.window import NS_PER_S, Window
 
 #: (limit, seconds)
@@ -54,12 +54,13 @@ class Candlefleet:
         self._loop = _Loop()
 
     def enter(self) -> int:
-        permit = self._loop.run(self._limiter.acquire(self._terms, self._run_id, "fetcher-1"))
+        (permit,) = self._loop.run(self._limiter.acquire(self._terms, self._run_id, "fetcher-1"))
         number: int = permit.number
         return number
 
     def leave(self, ticket: int) -> None:
-        self._loop.run(self._limiter.end(self._terms, ticket))
+        settled = Settlement(self._terms, ticket, Fate.ANSWERED)
+        self._loop.run(self._limiter.settle([settled]))
 
 
 class PyrateLimiter:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from statistics import median, quantiles
 from typing import Any
 
 import ray
 from rich.console import Console
 
+from actors.fetcher.desk import Desk
 from actors.limiter.actor import Limiter
-from actors.limiter.terms import Terms
+from actors.limiter.terms import Fate, Permit, Settlement, Terms
 from actors.market.window import NS_PER_S, Window
 from cluster.crew import CALLERS_AT_MOST
 from cluster.interrupt import interruptible
@@ -30,6 +32,7 @@ class Spender:
     def __init__(self, name: str, limiter: Any) -> None:
         self._name = name
         self._limiter = limiter
+        self._desk = Desk(self._acquire, self._settle, 60.0)
 
     def spend(self, threads: int, seconds: float) -> list[float]:
         """How long each permit took, in seconds."""
@@ -38,9 +41,10 @@ class Spender:
         def one() -> None:
             until_s = time.perf_counter() + seconds
             while (began_s := time.perf_counter()) < until_s:
-                permit = ray.get(self._limiter.acquire.remote(TERMS, "run", self._name), timeout=60)
+                permit = self._desk.permit(TERMS)
                 waits_s.append(time.perf_counter() - began_s)
-                self._limiter.end.remote(TERMS, permit.number)
+                assert permit is not None
+                self._desk.settle(Settlement(TERMS, permit.number, Fate.ANSWERED))
 
         running = [threading.Thread(target=one) for _ in range(threads)]
         for thread in running:
@@ -48,6 +52,14 @@ class Spender:
         for thread in running:
             thread.join()
         return waits_s
+
+    def _acquire(self, terms: Terms, count: int) -> list[Permit]:
+        asked = self._limiter.acquire.remote(terms, "run", self._name, count)
+        permits: list[Permit] = ray.get(asked, timeout=60)
+        return permits
+
+    def _settle(self, settlements: Sequence[Settlement]) -> None:
+        ray.get(self._limiter.settle.remote(settlements), timeout=60)
 
 
 def run(rounds: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from actors.limiter.actor import Limiter
-from actors.limiter.terms import Terms
+from actors.limiter.terms import Fate, Settlement, Terms
 from actors.limiter.turns import Priority
 from actors.market.window import NS_PER_S, Window
 from cluster.spending import look, tables
@@ -22,9 +22,8 @@ async def spend(folder: Path) -> None:
     limiter = Limiter(str(folder))
     ours = Terms("host", WINDOWS, 30.0)
     for _ in range(3):
-        permit = await limiter.acquire(ours, "done", "fetcher-1")
-        assert permit is not None
-        await limiter.end(ours, permit.number)
+        (permit,) = await limiter.acquire(ours, "done", "fetcher-1")
+        await limiter.settle([Settlement(ours, permit.number, Fate.ANSWERED)])
     update = Terms("host", WINDOWS, 30.0, share=0.9, priority=Priority.UPDATE)
     await limiter.acquire(update, "going on", "fetcher-1")
     await limiter.use(update, "going on", 700)
@@ -67,9 +66,8 @@ def test_each_window_says_what_counts_whose_it_is_and_when_it_frees(tmp_path: Pa
 def test_a_refusal_is_shown_with_what_we_had_counted(tmp_path: Path) -> None:
     async def refuse() -> None:
         limiter, ours = Limiter(str(tmp_path)), Terms("host", WINDOWS, 30.0)
-        permit = await limiter.acquire(ours, "run", "fetcher-1")
-        assert permit is not None
-        await limiter.refuse(ours, permit.number, 900.0)
+        (permit,) = await limiter.acquire(ours, "run", "fetcher-1")
+        await limiter.settle([Settlement(ours, permit.number, Fate.REFUSED, 900.0)])
 
     asyncio.run(refuse())
     (status,) = look(tmp_path)

@@ -160,8 +160,11 @@ def test_no_window_is_overfull_across_restarts_reboots_and_clocks_set(windows, h
                 limiter.balance.give_up(permit, now)
                 until_ns = max(sent[permit][1], computer.now_ns + ON_ITS_WAY_NS)
                 sent[permit][1:] = [until_ns, False]
-            elif kind == "wall set":  # while the computer is on; back or forth
+            elif (
+                kind == "wall set"
+            ):  # back or forth, in mid-run: the driver is heard twice a second
                 computer.wall_ahead_ns += (which - 2) * 60 * NS_PER_S
+                limiter.budget.announce(computer.read(), limiter.claim, 1)
             elif kind in ("restart", "reboot"):
                 limiter.ledger.close()
                 if kind == "reboot":
