@@ -23,7 +23,6 @@ from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 from cluster.occupancy import occupied
 
-KEEP_DAYS = 7
 #: A reader that has opened a version may still be at it.
 READERS_NEED_DAYS = 1
 
@@ -36,7 +35,7 @@ class Files:
     bytes: int
 
     def __str__(self) -> str:
-        return f"{self.files:,} files, {_mib(self.bytes)}"
+        return f"{self.files:,}, {_mib(self.bytes)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +105,14 @@ def optimize(
 
 def lines(done: Optimized) -> list[str]:
     """What to say of it."""
-    would = "would be " if done.dry_run else ""
-    told = [f"{len(done.ordered):,} partitions {would}put in order."]
-    if not done.ordered:
-        told = ["Everything is in order already."]
-    told.append(f"{would.capitalize()}{'freed' if would else 'Freed'}: {done.freed}.")
-    told.append(f"Kept for earlier versions: {done.kept}.")
-    told.append(
-        f"Versions {done.oldest_version} to {done.candles_version} can be read as they were."
-    )
-    return told
+    would = "that would be " if done.dry_run else ""
+    moved = f"Partitions {would}put in order: {len(done.ordered):,}."
+    return [
+        moved if done.ordered else "Everything is in order already.",
+        f"Files {would}cleared away: {done.freed}.",
+        f"Kept for earlier versions: {done.kept}.",
+        f"Versions {done.oldest_version} to {done.candles_version} can be read as they were.",
+    ]
 
 
 def table(done: Optimized) -> RenderableType:

@@ -102,7 +102,8 @@ class Writer:
         """Move rows where that pays for their readers. Nothing is kept any more after that."""
         self._spooling().close()
         paying = partial(care.paying, today=ist_date(datetime.now(UTC)))
-        self._opened().tend(care.ordering(self._store_uri, paying))
+        store = self._opened()
+        store.tend(care.ordering(store.uri, paying))
 
     @ray.method(concurrency_group="health")
     def memory(self) -> MemorySample:
