@@ -50,7 +50,7 @@ _SENTENCES = {
     "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
     "fetcher.returned": "{fetcher} is back.",
     "writer.lost": "The writer has died and restarts; it commits what it had kept.",
-    "store.untidy": "Small files were not merged: {error}",
+    "store.untidy": "The store was not put in order: {error}",
 }
 
 

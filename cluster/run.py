@@ -217,7 +217,7 @@ class Run:
             log.info("batch.committed", extra={"chunks": len(news), "rows": self.totals.rows})
 
     def _tidy(self) -> None:
-        """Merge small files; the run is done whether or not that succeeds."""
+        """Put the store in order as far as it pays; the run is done whether or not that succeeds."""
         try:
             answer(self._crew.writer.tidy.remote(), TIDY_WITHIN_S)
         except (RayActorError, RayTaskError, GetTimeoutError, StoreError) as error:

@@ -4,6 +4,8 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import ray
@@ -11,6 +13,8 @@ import ray
 from actors.market.candles import Delivery
 from actors.market.chunk import Receipt
 from actors.market.memory import MemorySample, sample
+from actors.market.sessions import ist_date
+from actors.writer import care
 from actors.writer.buffer import Buffer, BufferRules
 from actors.writer.spool import Spool
 from actors.writer.store import StoreWriter
@@ -95,9 +99,11 @@ class Writer:
 
     @ray.method(concurrency_group="commit")
     def tidy(self) -> None:
-        """Merge small files where there are many. Nothing is kept any more after that."""
+        """Move rows where that pays for their readers. Nothing is kept any more after that."""
         self._spooling().close()
-        self._opened().compact()
+        paying = partial(care.paying, today=ist_date(datetime.now(UTC)))
+        store = self._opened()
+        store.tend(care.ordering(store.uri, paying))
 
     @ray.method(concurrency_group="health")
     def memory(self) -> MemorySample:

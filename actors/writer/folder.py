@@ -107,6 +107,14 @@ class Folder:
             found = [entry.base_name for entry in self._files.get_file_info(chosen)]
             return sorted(name for name in found if not name.startswith("."))
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file inside, at any depth, by its path from here."""
+        with _refusing(self.uri, "cannot be read"):
+            chosen = pafs.FileSelector(self._root, allow_not_found=True, recursive=True)
+            found = self._files.get_file_info(chosen)
+        skipped = len(self._place(""))
+        return {entry.path[skipped:]: entry.size for entry in found if entry.is_file}
+
     def is_file(self) -> bool:
         """Never of an object store, where a name can be an object's and a prefix of others."""
         with _refusing(self.uri, "cannot be read"):

@@ -11,17 +11,18 @@ import pyarrow.parquet as pq
 from actors.market.chunk import Cause, Chunk, Receipt, Status
 from actors.market.errors import StoreError, WriterFenced
 from actors.market.timeframe import Timeframe
-from actors.writer import object_store, spool, tables
+from actors.writer import care, object_store, spool, tables
 from actors.writer.batch import check, has_rows, layers, replaced_days, since, unanswered
 from actors.writer.coverage import noted
 from actors.writer.difference import STANDING, Difference, Standing, compare, rows_of
 from actors.writer.folder import Folder, absolute
 from actors.writer.occupied import Occupied
+from actors.writer.ordering import merge
 from actors.writer.predicate import Days, quoted, selecting, within
 from actors.writer.receipts import RECEIPTS, as_receipts, receipts_table
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from deltalake import DeltaTable
@@ -119,11 +120,14 @@ class StoreWriter:
 
     def compact(self) -> int:
         """Merge small files where there are many. The candles version afterwards."""
+        return self.tend(care.merging(self.uri))
+
+    def tend(self, steps: Callable[[DeltaTable, DeltaTable], Iterable[object]]) -> int:
+        """Take steps that move rows and change none. The candles version afterwards."""
         with self._spent_if_it_fails():
-            for table in (self._candles, self._chunks):
-                self._still_ours()
-                tables.compact(table)
             self._still_ours()
+            for _ in steps(self._candles, self._chunks):
+                self._still_ours()
         return self.candles_version
 
     def _open(self) -> None:
@@ -260,20 +264,19 @@ class StoreWriter:
         if rows.num_rows:
             tables.put_receipts(self._chunks, rows, tables.number(self._candles))
             if self._chunks.version() % _MERGE_RECEIPTS_EVERY == 0:
-                tables.compact(self._chunks)
+                list(merge(self._chunks, Folder(f"{self.uri}/chunks")))
 
     def _look_for_others(self) -> None:
         """Raise WriterFenced if another has committed receipts; those of rows clash by themselves."""
         ours = self._chunks.version()
         self._chunks.update_incremental()
-        if self._chunks.version() != ours:
+        if not tables.only_moved(self._chunks, ours):
             raise tables.fenced(self.uri)
         self._still_ours()
 
     def _still_ours(self) -> None:
         """Raise WriterFenced if a table has shown us another's commits, as merging files may."""
-        seen = tables.number(self._candles), tables.number(self._chunks)
-        if seen[0] != self._number or seen[1] > self._number:
+        if not tables.number(self._chunks) <= self._number == tables.number(self._candles):
             raise tables.fenced(self.uri)
 
     @contextmanager

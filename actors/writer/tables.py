@@ -8,6 +8,7 @@ unfinished: a crash may leave it so, and whoever comes next can finish it from t
 from __future__ import annotations
 
 import re
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from deltalake import (
     write_deltalake,
 )
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import RemoveAction
 
 from actors.market.candles import CANDLES
 from actors.market.errors import StoreError, WriterFenced
@@ -31,21 +33,36 @@ from actors.writer.receipts import RECEIPTS, carried, from_carried
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from deltalake.transaction import AddAction
+
     from actors.market.chunk import Receipt
+    from actors.writer.data_files import DataFile
 
 APP = "candlefleet"  # whose numbers they are, in both tables
 _NUMBER = "candlefleet.number"
 _RECEIPTS = "candlefleet.receipts"
+_MOVED = "candlefleet.moved"
+MOVED = {_MOVED: True}  # in the metadata of a commit that changes no row
 
 #: Half a million rows or so. A day's update rewrites the files it touches: 500 symbols' current month
 #: of 1-minute bars, 3 M rows in batches of 40 chunks, took 2 s with files of 4 MiB, 10 s with merged
-#: ones of 8 MiB and 12 s with one of 45 MiB (measured 2026-11-23, 2 cores).
+#: ones of 8 MiB and 12 s with one of 45 MiB (measured 2026-11-23, 2 cores). Larger ones for periods
+#: that are over would gain readers nothing: of 16 MiB, a share's ten years took as long, and all
+#: shares' 630 ms where 4 MiB take 330.
 FILE_BYTES = 4 * 2**20
 
 #: A row group is the least a reader can read: four months of one symbol's 1-minute bars.
+ROW_GROUP_ROWS = 32_768
 _WRITING = WriterProperties(
-    compression="ZSTD", compression_level=1, max_row_group_size=32_768, write_batch_size=32_768
+    compression="ZSTD",
+    compression_level=1,
+    max_row_group_size=ROW_GROUP_ROWS,
+    write_batch_size=ROW_GROUP_ROWS,
 )
+
+MANY = 8  # files or row groups; below that, moving their rows costs more than reading them
+
+_TRIES = 5  # of a commit that is overtaken by others which only move rows
 
 _COMMON = {
     # Clean-up could take the metadata of a commit whose receipts have long waited to be finished.
@@ -124,26 +141,63 @@ def put_candles(
         # On the handle it was read from this is compare-and-set: another's commit makes ours fail.
         app_transactions=[Transaction(APP, following)],
     )
-    if replacing is None:
-        write_deltalake(
-            candles, rows, mode="append", writer_properties=_WRITING, commit_properties=properties
-        )
-    else:
-        write_deltalake(
-            candles,
-            rows,
-            mode="overwrite",
-            predicate=replacing,
-            writer_properties=_WRITING,
-            commit_properties=properties,
-        )
+    how: dict[str, Any] = {"mode": "append"}
+    if replacing is not None:
+        how = {"mode": "overwrite", "predicate": replacing}
+    _put(candles, rows, commit_properties=properties, **how)
 
 
 def put_receipts(chunks: DeltaTable, receipts: pa.Table, up_to: int) -> None:
     properties = CommitProperties(app_transactions=[Transaction(APP, up_to)])
-    write_deltalake(
-        chunks, receipts, mode="append", writer_properties=_WRITING, commit_properties=properties
+    _put(chunks, receipts, commit_properties=properties, mode="append")
+
+
+def replace_files(table: DeltaTable, old: Sequence[DataFile], new: Sequence[AddAction]) -> None:
+    """In one commit, put files with the same rows in the place of others of the handle's version.
+
+    Fails if any commit was made meanwhile; the handle then is of the newest version. The engine's own
+    merge heeds no such condition: two at once leave every row twice (deltalake 1.6.6).
+    """
+    now_ms = time.time_ns() // 1_000_000
+    gone = [
+        RemoveAction(
+            path=file.path,
+            data_change=False,
+            deletion_timestamp=now_ms,
+            size=file.size_bytes,
+            partition_values={**file.partition},
+        )
+        for file in old
+    ]
+    fence = Transaction(APP, number(table))  # the same number: nothing is fetched by it
+    table.create_write_transaction(
+        [*new, *gone],
+        "append",
+        table.schema(),
+        partition_by=table.metadata().partition_columns,
+        commit_properties=CommitProperties(custom_metadata=MOVED, app_transactions=[fence]),
     )
+    table.update_incremental()
+
+
+def only_moved(table: DeltaTable, since: int) -> bool:
+    """Whether the commits after version `since` have changed no row."""
+    later = int(table.version()) - since
+    return all(_MOVED in entry for entry in table.history(later)) if later else True
+
+
+def _put(table: DeltaTable, rows: pa.Table, **how: Any) -> None:
+    """Commit; and again where what overtook it has only moved rows."""
+    for left in reversed(range(_TRIES)):
+        seen = int(table.version())
+        try:
+            write_deltalake(table, rows, writer_properties=_WRITING, **how)
+        except CommitFailedError:
+            table.update_incremental()
+            if not left or table.version() == seen or not only_moved(table, seen):
+                raise
+        else:
+            return
 
 
 def unfinished(
@@ -167,17 +221,6 @@ def unfinished(
                 "its log of commits is cut: receipts of stored candles are lost", store
             )
         depth *= 4
-
-
-def compact(table: DeltaTable) -> None:
-    """Merge small files where there are many of them. Changes no row."""
-    for partition in _crumbled(table):
-        table.optimize.compact(
-            partition_filters=[(name, "=", value) for name, value in partition.items()] or None,
-            target_size=FILE_BYTES,
-            max_concurrent_tasks=1,  # memory: one merge at a time
-            writer_properties=_WRITING,
-        )
 
 
 def scan(table: DeltaTable, schema: pa.Schema, predicate: str) -> pa.RecordBatchReader:
@@ -205,26 +248,6 @@ def _filled(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         for field in schema
     ]
     return pa.RecordBatch.from_arrays(columns, schema=schema)
-
-
-_MANY = 8  # files; below that merging costs more than reading them
-
-
-def _crumbled(table: DeltaTable) -> list[dict[str, str]]:
-    """The partitions that hold many small files."""
-    files = pa.table(table.get_add_actions(flatten=True))
-    partitions = [name for name in files.column_names if name.startswith("partition.")]
-    counts: dict[tuple[str, ...], int] = {}
-    for file in files.select(["size_bytes", *partitions]).to_pylist():
-        if file["size_bytes"] < FILE_BYTES // 4:
-            place = tuple(file[name] for name in partitions)
-            counts[place] = counts.get(place, 0) + 1
-    names = [name.removeprefix("partition.") for name in partitions]
-    return [
-        dict(zip(names, place, strict=True))
-        for place, count in sorted(counts.items())
-        if count >= _MANY
-    ]
 
 
 def _unfinished(entry: dict[str, Any]) -> Unfinished:

@@ -51,6 +51,7 @@ for verb in (
     reading.status,
     reading.export,
     care.verify,
+    care.optimize,
 ):
     app.command()(verb)
 

@@ -15,6 +15,7 @@ from cluster.cli.options import (
     FromOver,
     Json,
     StoreOver,
+    StoreUri,
     ToOver,
     console,
     day_of,
@@ -64,3 +65,36 @@ def verify(
         for each in report.screens(done.found):
             screen.print(each)
     raise typer.Exit(done.exit)
+
+
+def optimize(
+    store: StoreUri,
+    keep: Annotated[
+        int,
+        typer.Option(
+            metavar="DAYS", min=0, help="What versions of the last days need is not cleared away."
+        ),
+    ] = 7,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Keep less than a day, whoever may be reading.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a store in order for reading, and clear away what only old versions need."""
+    from datetime import UTC, datetime, timedelta
+
+    from cluster import optimize as care
+
+    care.refuse_haste(store, keep, force)
+    now = datetime.now(UTC)
+    done = care.optimize(
+        store, timedelta(days=keep), now, lambda line: say([line]), dry_run=dry_run
+    )
+    say(care.lines(done))
+    if as_json:
+        print_json(done.as_dict())
+    else:
+        console(stderr=False).print(care.table(done))

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable, WriterProperties
+from deltalake import DeltaTable
 from rich.console import Console
 from rich.table import Table
 
@@ -26,6 +26,7 @@ from actors.market.sessions import IST
 from actors.market.timeframe import Timeframe
 from actors.writer.store import StoreWriter
 from cluster import Store
+from cluster.optimize import optimize
 from tests.benchmarks.meter import Failed
 
 SHARES = 2_400
@@ -62,8 +63,10 @@ def run(rounds: int) -> None:
         kept = _write(Path(folder))
         print(f"reading: {SHARES:,} shares written in {time.monotonic() - began_s:.0f} s")
         measured = {"as a scan left it": _measure(kept, rounds)}
-        _put_in_order(kept)
-        measured["in order of instruments"] = _measure(kept, rounds)
+        began_s = time.monotonic()
+        optimize(kept.store, timedelta(days=7), datetime.now(UTC), print, dry_run=False)
+        print(f"reading: put in order in {time.monotonic() - began_s:.0f} s")
+        measured["optimized"] = _measure(kept, rounds)
     for what in ("one share", "all shares"):
         shown = Table(what, *(f"{state}\nms" for state in measured), title=f"{what}, medians")
         for name in measured["as a scan left it"][what]:
@@ -221,16 +224,3 @@ def _deliveries(files: Path) -> Iterator[tuple[Share, Delivery]]:
         )
         candles = label_candles(chunk, pa.table(bars, schema=BARS), fetched_at)
         yield Share(key, symbol, files / f"{symbol}.parquet"), Delivery(receipt, candles)
-
-
-def _put_in_order(kept: Kept) -> None:
-    """Each file a range of instruments, as an ordering merge leaves it, and the log in one piece."""
-    for name in ("candles", "chunks"):
-        table = DeltaTable(f"{kept.store}/{name}")
-        # By one column; with `ts` as a second one, its curve would spread every share over all files.
-        table.optimize.z_order(
-            ["instrument_key"],
-            target_size=4 * 2**20,
-            writer_properties=WriterProperties(compression="ZSTD", max_row_group_size=32_768),
-        )
-        DeltaTable(f"{kept.store}/{name}").create_checkpoint()

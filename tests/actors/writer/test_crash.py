@@ -20,7 +20,7 @@ AT_STEPS = [
     "put_candles*3",
     "put_receipts",
     "put_receipts*2",
-    "compact",
+    "replace_files",
 ]
 DEATHS = AT_STEPS + ["anytime"] * 10
 

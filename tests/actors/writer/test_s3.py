@@ -10,7 +10,7 @@ import traceback
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pyarrow.fs as pafs
@@ -18,7 +18,7 @@ import pytest
 from deltalake import DeltaTable
 
 from actors.market.errors import UsageError, WriterFenced
-from actors.writer import fence, object_store
+from actors.writer import care, cleaning, fence, object_store
 from actors.writer.folder import Folder
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
@@ -77,7 +77,7 @@ def test_a_bucket_holds_what_a_folder_would(kit, place, tmp_path):
 
 def test_a_killed_writer_loses_nothing_and_doubles_nothing(kit, place):
     """As on a disk: `kill -9` between any two steps of a commit, and in their midst."""
-    deaths = ["put_candles*2", "put_receipts", "compact", *["anytime*4"] * 3]
+    deaths = ["put_candles*2", "put_receipts", "replace_files", *["anytime*4"] * 3]
     number, unfinished = 1, 0
     command = [sys.executable, str(Path(__file__).with_name("crashing.py")), place]
     pipe = subprocess.PIPE
@@ -121,6 +121,30 @@ def test_of_two_writers_one_is_fenced_off_and_nothing_is_hurt(kit, place):
     for version in range(1, DeltaTable(f"{place}/candles").version() + 1):
         counts = Counter(row[:3] for row in kit.rows(place, version))
         assert max(counts.values()) == 1
+
+
+def test_a_run_goes_on_while_its_store_is_put_in_order(kit, place):
+    """Nothing can be locked there: rows are moved between any two of its commits, and none is lost."""
+    run = StoreWriter(place)
+    for n in range(9):
+        run.commit([kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY), 1.0)])
+        if n % 3 == 2:
+            caretaker = StoreWriter(place)
+            caretaker.tend(care.ordering(place, lambda found: [p for p in found if p.gains]))
+    run.commit([kit.stored(kit.chunk("NSE_EQ|0", *JANUARY), 2.0)])
+    prices = Counter(row[3] for row in kit.rows(place))
+    assert prices == {1.0: 8 * 31, 2.0: 31}
+    assert len({row[:3] for row in kit.rows(place)}) == 9 * 31
+    assert len(kit.receipts(place)) == 10
+    keep, now = timedelta(days=7), datetime.now(UTC)
+    candles = DeltaTable(f"{place}/candles")
+    assert cleaning.removable(candles, keep, now) == []
+    cleaning.remove(candles, timedelta(0), now + timedelta(seconds=1))
+    files = {name for name in objects(place) if "/period=" in name}
+    assert {Path(name).name for name in files if name.endswith("parquet")} == {
+        Path(file).name for file in DeltaTable(f"{place}/candles").file_uris()
+    }
+    assert Counter(row[3] for row in kit.rows(place)) == prices
 
 
 @pytest.mark.parametrize(

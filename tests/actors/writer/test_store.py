@@ -123,7 +123,7 @@ def test_what_a_crash_left_unfinished_is_read_back_through_checkpoints(kit, uri)
     writer = StoreWriter(uri)
     for n in range(110):
         writer._put([kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY), days=[JANUARY[0]])], None)
-    tables.compact(writer._candles)
+    writer.compact()
     for n in range(110, 120):
         writer._put([kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY), days=[JANUARY[0]])], None)
     assert list(Path(uri, "candles", "_delta_log").glob("*.checkpoint.parquet"))
