@@ -90,7 +90,7 @@ class BudgetStatus:
 
 def look(state_dir: Path) -> list[BudgetStatus]:
     """Every budget of this host from which anything was spent lately."""
-    if not (state_dir / FILE_NAME).exists():
+    if not (state_dir / FILE_NAME).exists() and (state_dir.is_dir() or not state_dir.exists()):
         return []
     with closing(Ledger(state_dir)) as ledger:
         found = [_status(ledger, name) for name in ledger.budgets()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import date, datetime
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ from actors.writer.predicate import quoted
 from actors.writer.receipts import RECEIPTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 #: Of the receipts, what tells which series there are.
 SERIES = pa.schema(
@@ -26,28 +27,33 @@ SERIES = pa.schema(
 )
 
 
-def several(value: str | Iterable[str]) -> tuple[str, ...]:
+def several(value: str | Iterable[str], name: str) -> tuple[str, ...]:
     """One word or many, each once."""
-    return (value,) if isinstance(value, str) else tuple(dict.fromkeys(value))
+    if isinstance(value, str):
+        return (value,)
+    words = tuple(dict.fromkeys(value)) if isinstance(value, Iterable) else (value,)
+    if not all(isinstance(word, str) for word in words):
+        raise UsageError(f"{value!r} is no name, and no list of names", name)
+    return words
 
 
 def day_of(value: date | str | None, name: str) -> date | None:
     """An IST day; of a moment, the day it falls on in India."""
     if isinstance(value, datetime):
         return ist_date(value) if value.tzinfo else value.date()
-    if not isinstance(value, str):
+    if value is None or isinstance(value, date):
         return value
     try:
         return date.fromisoformat(value)
-    except ValueError:
+    except (TypeError, ValueError):
         raise UsageError(f"{value!r} is no date; write one like 2024-01-31", name) from None
 
 
 def timeframe_of(value: Timeframe | str | None) -> Timeframe | None:
-    if not isinstance(value, str):
+    if value is None or isinstance(value, Timeframe):
         return value
     try:
-        return Timeframe.parse(value)
+        return Timeframe.parse(value if isinstance(value, str) else repr(value))
     except ValueError as error:
         raise UsageError(str(error), "timeframe") from None
 
@@ -57,7 +63,7 @@ def columns_of(
 ) -> pa.Schema:
     if names is None:
         return usual
-    for name in (wanted := several(names)):
+    for name in (wanted := several(names, "columns")):
         if name not in possible.names:
             raise UsageError(f"there is no column {name!r}{near(name, possible.names)}", "columns")
     return pa.schema([possible.field(name) for name in wanted])

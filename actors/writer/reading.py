@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from actors.market.candles import CANDLES
-from actors.market.errors import StoreError, UsageError
+from actors.market.errors import UsageError
 from actors.writer import coverage, moment, naming, object_store, tables
 from actors.writer.folder import Folder, absolute
 from actors.writer.predicate import selecting
@@ -187,7 +187,7 @@ class Store:
     def _table(self, name: str) -> DeltaTable | None:
         """The newest version."""
         if self._folder.is_file():
-            raise StoreError("is a file, not a folder", self.uri)
+            raise UsageError("is a file, not a folder", f"store {self.uri}")
         with tables.in_words(self.uri):
             return tables.open_table(f"{self.uri}/{name}", self._options)
 
@@ -234,7 +234,7 @@ class Store:
                 there = ", ".join(naming.by_length(held))
                 raise UsageError(f"{self.uri} holds no {timeframe}, only {there}", "timeframe")
             return None
-        names = naming.several(symbols)
+        names = naming.several(symbols, "symbols")
         receipts = self._receipts(opened, naming.SERIES, naming.naming(names))
         meant = naming.keys_of(names, receipts, self.symbols)
         without = naming.unanswered(meant, receipts, timeframe)

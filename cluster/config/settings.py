@@ -67,14 +67,12 @@ class FamilySettings(Section):
 
 
 class FamiliesSettings(Section):
-    """Those that are named have budgets of their own; the others share one."""
+    """Those that are named have budgets of their own. History is always the account's own one."""
 
-    historical: FamilySettings | None = None
     intraday: FamilySettings | None = None
 
     def of(self, family: Family) -> FamilySettings | None:
-        found: FamilySettings | None = getattr(self, family.value)
-        return found
+        return self.intraday if family is Family.INTRADAY else None
 
 
 class BudgetSettings(Section):
@@ -103,8 +101,8 @@ class BudgetSettings(Section):
             kept = reserved(window, self.reserve)
             if kept >= window.limit:
                 raise ValueError(
-                    f"reserve keeps {kept} requests of {window} and leaves nothing; "
-                    f"say how many others send in {window.span_s:g} s at the most"
+                    f"reserve leaves nothing of {window}: what others may send comes to {kept} in that "
+                    f"time; say how many they send in {window.span_s:g} s at the most"
                 )
         return self
 

@@ -6,11 +6,13 @@ import asyncio
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from actors.limiter.actor import Limiter
 from actors.limiter.terms import Fate, Settlement, Terms
 from actors.limiter.turns import Priority
+from actors.market.errors import UsageError
 from actors.market.window import NS_PER_S, Window
 from cluster.spending import look, tables
 
@@ -74,6 +76,12 @@ def test_a_refusal_is_shown_with_what_we_had_counted(tmp_path: Path) -> None:
     assert status.as_dict()["frozen"]["own_count"] == "1/5/1000 s, 1/20/2000 s"
     assert "Refused (429)" in shown(tmp_path)
     assert "the next request may ask in 15m 00s" in shown(tmp_path)
+
+
+def test_a_state_folder_that_is_none_is_no_free_budget(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match="unusable"):
+        look(tmp_path / "file")
 
 
 def test_looking_where_nothing_was_spent_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.market.chunk import Status
-from actors.market.errors import StoreError, UsageError
+from actors.market.errors import UsageError
 from actors.writer.reading import Holding, Store
 from actors.writer.selection import USUAL
 from actors.writer.store import StoreWriter
@@ -54,7 +54,7 @@ def test_a_store_that_is_not_there_is_empty(tmp_path):
 def test_a_file_is_no_store(tmp_path):
     """Said in words."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="is a file"):
+    with pytest.raises(UsageError, match="is a file"):
         Store(str(tmp_path / "file")).receipts()
 
 
@@ -99,7 +99,10 @@ def test_every_filter_chooses_as_a_loop_would(full, symbols, timeframe, days, fi
             {"symbols": NIFTY, "timeframe": "1week"},
             "1week was never fetched; .*5minute, 1day, 1month",
         ),
+        ({"timeframe": ["1day"]}, "is no timeframe"),
+        ({"symbols": 5}, "symbols: 5 is no name"),
         ({"first": "20/12/2023"}, "first: '20/12/2023' is no date"),
+        ({"first": 20240101}, "first: 20240101 is no date"),
         ({"columns": ["close", "vloume"]}, "no column 'vloume'; did you mean volume?"),
         ({"as_of": "yesterday"}, "'yesterday' is no time; write one like"),
     ],
