@@ -99,7 +99,7 @@ def compare(old: Rows, new: Rows) -> Difference:
     first = int(other.min())
     was_final = old["final"][theirs] & changed
     return Difference(
-        first=_date(first),
+        first=day_of(first),
         appends=not (old["date"] >= first).any(),
         **_revision(
             old,
@@ -130,7 +130,7 @@ def _revision(
     return {
         "revised": len(days),
         "ratio": float(np.median(after / before)) if len(before) else None,
-        "revised_days": (_date(days.min()), _date(days.max())),
+        "revised_days": (day_of(days.min()), day_of(days.max())),
         "reaches_back": bool(days.min() == old["date"].min()),
     }
 
@@ -139,5 +139,6 @@ def _number(day: date) -> int:
     return (day - _UNIX_DAY).days
 
 
-def _date(number: int) -> date:
+def day_of(number: int) -> date:
+    """The day that `date` in Rows counts from 1970."""
     return _UNIX_DAY + timedelta(days=int(number))
