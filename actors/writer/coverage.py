@@ -61,7 +61,7 @@ def rewritten(receipts: pa.Table) -> dict[str, datetime]:
 def noted(receipt: Receipt, found: Difference, earlier: Iterable[Receipt]) -> Receipt:
     """The receipt, with what its answer says of `earlier` ones of its instrument.
 
-    A change that reaches back to the oldest bar it could be compared with puts all of them in doubt
+    A change of the oldest day it could be compared with, of most of its bars, puts all of them in doubt
     that were given before it.
     """
     if found.revised_days is None or not receipt.attempts:
