@@ -26,6 +26,7 @@ from cluster.coverage import (
     united,
 )
 from cluster.cuts import calendar_period, cut, longest_first, reaching_back
+from cluster.unseen import Unseen, unseen
 
 #: Receipts that are stored or empty, by instrument_key and timeframe label.
 Held = Mapping[tuple[str, str], Sequence[Answered]]
@@ -97,7 +98,7 @@ class Plan:
     chunks: tuple[Chunk, ...]
     instruments: int
     by_timeframe: tuple[TimeframePlan, ...]
-    notes: tuple[Note, ...]
+    notes: tuple[Note | Unseen, ...]
 
     @property
     def requests(self) -> int:
@@ -159,7 +160,7 @@ def plan(
         chunks=tuple(chunks),
         instruments=len(set().union(*(demand.instruments for demand in demands))),
         by_timeframe=tuple(parts),
-        notes=tuple(note for demand in demands for note in demand.notes()),
+        notes=(*(n for demand in demands for n in demand.notes()), *unseen(chunks, held, now)),
     )
 
 

@@ -53,7 +53,7 @@ def unanswered(late: Sequence[Delivery], receipts: Sequence[Receipt]) -> list[De
     told = {(receipt.chunk.id, receipt.run_id) for receipt in receipts}
     answers: dict[tuple[str, str], list[Receipt]] = defaultdict(list)
     for receipt in receipts:
-        if receipt.status is not Status.FAILED:
+        if receipt.status is not Status.FAILED or receipt.rows:
             answers[series(receipt.chunk)].append(receipt)
     return [
         delivery

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from actors.market.chunk import Receipt, Status
+from actors.market.sessions import SETTLES_AT, ist_date
 from actors.writer.difference import Difference
 from actors.writer.occupied import extent, series
 
@@ -46,22 +47,36 @@ def rewritten(receipts: pa.Table) -> dict[str, datetime]:
     """When the provider was last seen to have rewritten an instrument's history, all timeframes of it.
 
     Of what was fetched before, nothing can be relied on. A receipt that says so contradicts answers
-    given up to `outdates`, so it happened between that and its own time. Several that leave room for a
-    common moment speak of one rewriting, which counts from the first of them.
+    given up to `outdates`, so it happened after that, at the latest at its own time. Several that leave
+    room for a common moment speak of one rewriting, which counts from the first such latest time.
     """
-    told = receipts.filter(pc.is_valid(receipts["outdates"])).sort_by("fetched_at")
+    told = receipts.filter(pc.is_valid(receipts["outdates"]))
     columns = [told[name].to_pylist() for name in ("instrument_key", "outdates", "fetched_at")]
+    moments = [
+        (_at_the_latest(outdates, fetched_at), outdates, key)
+        for key, outdates, fetched_at in zip(*columns, strict=True)
+    ]
     seen: dict[str, datetime] = {}
-    for key, outdates, fetched_at in zip(*columns, strict=True):
+    for latest_at, outdates, key in sorted(moments):
         if key not in seen or outdates >= seen[key]:
-            seen[key] = fetched_at
+            seen[key] = latest_at
     return seen
+
+
+def _at_the_latest(outdates: datetime, fetched_at: datetime) -> datetime:
+    """When what an answer of `fetched_at` shows had happened at the latest.
+
+    The provider rewrites overnight (observed once, 2026-09). So what was fetched since that morning is
+    good, unless the answer contradicts just that.
+    """
+    morning = datetime.combine(ist_date(fetched_at), SETTLES_AT)
+    return morning if outdates < morning <= fetched_at else fetched_at
 
 
 def noted(receipt: Receipt, found: Difference, earlier: Iterable[Receipt]) -> Receipt:
     """The receipt, with what its answer says of `earlier` ones of its instrument.
 
-    A change that reaches back to the oldest bar it could be compared with puts all of them in doubt
+    A change of the oldest day it could be compared with, of most of its bars, puts all of them in doubt
     that were given before it.
     """
     if found.revised_days is None or not receipt.attempts:

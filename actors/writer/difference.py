@@ -41,7 +41,7 @@ class Difference:
     revised: int = 0  # bars that were final and have changed, gone or come
     ratio: float | None = None  # new close to old close, the median of the changed
     revised_days: tuple[date, date] | None = None  # first and last of them
-    reaches_back: bool = False  # the oldest day that stands is among them: older ones may be
+    reaches_back: bool = False  # most of the oldest day compared changed: older days may have, too
 
 
 class Standing:
@@ -97,20 +97,21 @@ def compare(old: Rows, new: Rows) -> Difference:
     if not len(other):
         return Difference()
     first = int(other.min())
-    was_final = old["final"][theirs] & changed
+    was_final = old["final"][theirs]
+    revised, is_final = was_final & changed, new["final"][mine]
     return Difference(
-        first=_date(first),
+        first=day_of(first),
         appends=not (old["date"] >= first).any(),
         **_revision(
-            old,
             days=np.concatenate(
                 [
-                    old["date"][theirs][was_final],
+                    old["date"][theirs][revised],
                     old["date"][gone & old["final"]],
                     _come_later(old, new["date"][~met]),
                 ]
             ),
-            closes=(old["close"][theirs][was_final], new["close"][mine][was_final]),
+            closes=(old["close"][theirs][revised], new["close"][mine][revised]),
+            reaches_back=_reaches_back(old["date"][theirs], revised, was_final & is_final),
         ),
     )
 
@@ -122,7 +123,9 @@ def _come_later(old: Rows, came: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _revision(
-    old: Rows, days: npt.NDArray[Any], closes: tuple[npt.NDArray[Any], npt.NDArray[Any]]
+    days: npt.NDArray[Any],
+    closes: tuple[npt.NDArray[Any], npt.NDArray[Any]],
+    reaches_back: bool,
 ) -> dict[str, Any]:
     if not len(days):
         return {}
@@ -130,14 +133,28 @@ def _revision(
     return {
         "revised": len(days),
         "ratio": float(np.median(after / before)) if len(before) else None,
-        "revised_days": (_date(days.min()), _date(days.max())),
-        "reaches_back": bool(days.min() == old["date"].min()),
+        "revised_days": (day_of(days.min()), day_of(days.max())),
+        "reaches_back": reaches_back,
     }
+
+
+def _reaches_back(
+    dates: npt.NDArray[Any], revised: npt.NDArray[Any], compared: npt.NDArray[Any]
+) -> bool:
+    """Whether most bars of the oldest day `compared` are revised, as by a split every one is.
+
+    A few of them may be corrections, of that day alone.
+    """
+    if not compared.any():
+        return False
+    oldest = compared & (dates == dates[compared].min())
+    return bool(2 * np.count_nonzero(revised & oldest) > np.count_nonzero(oldest))
 
 
 def _number(day: date) -> int:
     return (day - _UNIX_DAY).days
 
 
-def _date(number: int) -> date:
+def day_of(number: int) -> date:
+    """The day that `date` in Rows counts from 1970."""
     return _UNIX_DAY + timedelta(days=int(number))

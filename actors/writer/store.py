@@ -15,6 +15,7 @@ from actors.writer import care, object_store, spool, tables
 from actors.writer.batch import check, has_rows, layers, replaced_days, since, unanswered
 from actors.writer.coverage import noted
 from actors.writer.difference import STANDING, Difference, Standing, compare, rows_of
+from actors.writer.doubt import cautious
 from actors.writer.folder import Folder, absolute
 from actors.writer.occupied import Occupied
 from actors.writer.ordering import merge
@@ -74,8 +75,8 @@ class StoreWriter:
 
         Rows replace what stood on their chunk's days. What is as it stands stays where it is, and the
         receipt says how much of the rest had been final (`revised`). An answer without rows never
-        removes any: if some stand on its days, they are kept and the receipt says failed, cause
-        `vanished`.
+        removes any, one without the rows of a day only if an earlier one lacked them too: they are
+        kept, and the receipt says failed, cause `vanished`.
         """
         for delivery in deliveries:
             check(delivery)
@@ -158,7 +159,7 @@ class StoreWriter:
         names = ("instrument_key", "timeframe", "first", "last")
         schema = pa.schema([RECEIPTS.field(name) for name in names])
         with tables.in_words(self.uri):
-            stored = tables.scan(self._chunks, schema, "status = 'stored' AND rows > 0").read_all()
+            stored = tables.scan(self._chunks, schema, "rows > 0").read_all()
         for key, label, first, last in zip(
             *(stored[name].to_pylist() for name in names), strict=True
         ):
@@ -166,11 +167,12 @@ class StoreWriter:
         return occupied
 
     def _told_of(self, instrument_keys: Collection[str]) -> list[Receipt]:
-        """Every receipt of these instruments."""
+        """Every receipt of these instruments, and those of unfinished commits."""
         if not instrument_keys:
             return []
-        condition = selecting(instrument_keys=instrument_keys)
-        return as_receipts(tables.scan(self._chunks, RECEIPTS, condition).read_all())
+        mine = tables.scan(self._chunks, RECEIPTS, selecting(instrument_keys=instrument_keys))
+        late = tables.unfinished(self._candles, self._chunks, self.uri)
+        return as_receipts(pa.concat_tables([mine.read_all(), *(one.receipts for one in late)]))
 
     def _put_aside(self, deliveries: Sequence[Delivery]) -> None:
         """Write quarantined rows, one file for each chunk of each run: a repeat takes its place."""
@@ -212,6 +214,7 @@ class StoreWriter:
         """Write what differs from what stands. Receipts of which nothing does are put to `kept`."""
         days = [replaced_days(delivery) for delivery in deliveries]
         standing = Standing(tables.scan(self._candles, STANDING, within(days)).read_all())
+        deliveries = cautious(deliveries, map(standing.of, days), self._told_of)
         differences = [
             compare(standing.of(asked), rows_of(delivery.candles))
             for delivery, asked in zip(deliveries, days, strict=True)

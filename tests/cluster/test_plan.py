@@ -132,6 +132,30 @@ def test_the_next_day_asks_for_the_day_that_passed_and_back_as_far_as_the_reques
     ]
 
 
+def test_an_update_that_reaches_no_held_day_says_that_it_would_miss_a_split():
+    """As of minutes on the first of each month; a daily request reaches back, for all timeframes."""
+    minutes = wants(["1minute"], date(2026, 9, 1), names=["A", "B"])
+    first_of = [datetime(2026, month, 1, 12, tzinfo=IST) for month in (11, 12)]
+    begun = plan(minutes, {}, first_of[0])
+    assert begun.notes == ()
+    held = receipts(begun.chunks, first_of[0])
+    late = plan(minutes, held, first_of[1])
+    assert spans(late) == [("2026-11-01", "2026-11-30")] * 2
+    (note,) = late.notes
+    assert str(note).startswith("1minute: no request reaches days that are held")
+    assert str(note).endswith("(2 instruments)")
+    assert plan(minutes, held, first_of[1] - DAY).notes == ()  # thirty days reach back by one
+    asked = receipts(late.chunks, first_of[1])
+    whole = {series: spans_of + asked[series] for series, spans_of in held.items()}
+    running = plan(minutes, whole, first_of[1], today=True)
+    assert (len(running.chunks), running.notes) == (2, ())
+
+    daily = wants(["1day"], date(2026, 9, 1), names=["A"])
+    both = held | receipts(plan(daily, {}, first_of[0]).chunks, first_of[0])
+    (note,) = plan(minutes + daily, both, first_of[1]).notes
+    assert str(note).endswith("(1 instrument)")
+
+
 @settings(deadline=None, max_examples=60)
 @given(asks, moments, st.data())
 def test_reaching_back_costs_no_request(some, now, data):

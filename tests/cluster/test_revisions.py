@@ -1,18 +1,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.market.chunk import Chunk, Receipt, Status
 from actors.market.instrument import Instrument
 from actors.market.sessions import IST
 from actors.market.timeframe import Timeframe
+from actors.writer.coverage import held
+from actors.writer.receipts import receipts_table
 from cluster.plan import Want, plan
 from cluster.revisions import Revisions
 
 DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
 NOW = datetime(2026, 11, 19, 12, tzinfo=IST)
 FIRST, LAST = date(2026, 6, 1), date(2026, 11, 18)
 WANTS = [
@@ -51,3 +56,25 @@ def test_a_rewritten_instrument_is_fetched_whole_and_no_day_of_it_twice(data):
         assert sorted(found) == [FIRST + n * DAY for n in range((LAST - FIRST).days + 1)]
     assert revisions.again("NSE_EQ|A") == ()
     assert revisions.again("NSE_EQ|nobody") == ()
+
+
+def test_what_a_run_fetched_itself_is_not_fetched_again_by_the_next():
+    """Its answers are of the morning after the rewriting, those before the one that shows it too."""
+    before = NOW - DAY
+    daily = WANTS[1]
+    fresh = [Want(daily.instrument, Timeframe.parse("1minute"), FIRST), daily]
+    old = Chunk("NSE_EQ|A", "A", daily.timeframe, FIRST, LAST - DAY)
+    told = [answered(old, before)]
+    planned = plan(fresh, held(receipts_table(told)), NOW).chunks
+    assert [c.timeframe.label for c in planned] == ["1minute"] * 6 + ["1day"]
+    told += [answered(c, NOW + n * SECOND) for n, c in enumerate(planned)]
+    told[-1] = replace(told[-1], revised=9, ratio=0.5, outdates=before)
+    again = Revisions(fresh, planned, NOW).again("NSE_EQ|A")
+    told += [answered(c, NOW + 20 * SECOND) for c in again]
+    table = receipts_table(told)
+    assert plan(fresh, held(table), NOW + 60 * SECOND).chunks == ()
+    assert held(table)["NSE_EQ|A", "1day"][0][2] > before  # but what was fetched before is stale
+
+
+def answered(chunk, at):
+    return Receipt(chunk=chunk, status=Status.STORED, run_id="r", fetched_at=at, attempts=1)

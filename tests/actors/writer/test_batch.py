@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.writer.batch import has_rows, layers
+from actors.market.chunk import Cause, Status
+from actors.writer.batch import has_rows, layers, unanswered
 from actors.writer.occupied import Occupied, extent, series
 
 DAWN = date(2024, 1, 1)
@@ -52,3 +54,12 @@ def test_deliveries_that_touch_nothing_are_one_layer(kit):
     """So that the usual batch is a single commit."""
     batch = [kit.stored(kit.chunk(f"N|{n}", DAWN, DAWN)) for n in range(50)]
     assert layers(batch, Occupied()) == [batch]
+
+
+def test_a_late_answer_gives_way_to_newer_rows_though_their_chunk_has_failed(kit):
+    """As one does whose answer lacks a day that stands; a failure without rows answers nothing."""
+    late = kit.stored(kit.chunk("N|A", DAWN, DAWN))
+    newer = kit.stored(kit.chunk("N|A", DAWN, DAWN + timedelta(1)), run_id="newer").receipt
+    newer = replace(newer, status=Status.FAILED, cause=Cause.VANISHED)
+    assert unanswered([late], [newer]) == []
+    assert unanswered([late], [replace(newer, rows=0)]) == [late]

@@ -77,15 +77,19 @@ def test_held_are_the_answered_spans_with_their_newest_time(written, chance):
 
 @given(st.lists(st.tuples(st.integers(0, 11), st.integers(1, 6)), max_size=6))
 def test_history_counts_from_the_last_of_the_fewest_moments_that_explain_all_revisions(found):
-    """Each contradicts what was told up to an hour, so it happened after that, up to its own."""
-    marks = sorted({(low, low + after) for low, after in found}, key=lambda mark: mark[1])
-    at = [datetime(2024, 6, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(20)]
+    """Each contradicts what was told up to an hour, so it happened after that, up to its own.
+
+    Or up to the morning, the third hour, where it may have happened overnight.
+    """
+    told_at = sorted({(low, low + after) for low, after in found}, key=lambda mark: mark[1])
+    marks = [(low, 3 if low < 3 <= seen else seen) for low, seen in told_at]
+    at = [datetime(2024, 6, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(18)]
     chunk = Chunk("A", "S", DAY, DAWN, DAWN)
     told = [
         Receipt(
             chunk=chunk, status=Status.STORED, run_id="r", fetched_at=at[seen], outdates=at[low]
         )
-        for low, seen in marks
+        for low, seen in told_at
     ]
     moments = sorted({seen for _, seen in marks})
     for count in range(len(moments) + 1):

@@ -60,7 +60,9 @@ def test_a_difference_is_what_comparing_one_by_one_finds(old, new):
     if revised:
         of = [day for day, _ in revised]
         assert found.revised_days == (DAWN + timedelta(min(of)), DAWN + timedelta(max(of)))
-        assert found.reaches_back == (min(of) == min(day for day, _ in old))
+    both = [at for at in old.keys() & new.keys() if old[at][1] and new[at][1]]
+    oldest = {at for at in both if at[0] == min(day for day, _ in both)}
+    assert found.reaches_back == (len(oldest & changed) > len(oldest - changed))
     ratios = sorted(new[at][0] / old[at][0] for at in changed)
     if ratios:
         assert ratios[0] <= found.ratio <= ratios[-1]
@@ -84,6 +86,19 @@ def test_a_split_is_seen_with_its_ratio():
     new = {(day, bar): (20.0, True) for day in range(5) for bar in range(3)}
     found = compare(rows_of(table(old)), rows_of(table(new)))
     assert (found.revised, found.ratio, found.reaches_back) == (12, 0.5, True)
+
+
+def test_a_few_bars_of_the_oldest_day_put_no_older_ones_in_doubt():
+    """Changed, come late or gone: a split changes all of them."""
+    old = {(day, bar): (40.0, True) for day in range(4) for bar in range(1, 5)}
+    corrected = old | {(0, 1): (41.0, True)}
+    late = old | {(0, 0): (40.0, True)}
+    gone = {at: bar for at, bar in old.items() if at != (0, 1)}
+    for new in (corrected, late, gone):
+        found = compare(rows_of(table(old)), rows_of(table(new)))
+        assert (found.revised, found.reaches_back) == (1, False)
+    split = {at: (20.0, True) for at in old if at != (0, 1)}
+    assert compare(rows_of(table(old)), rows_of(table(split))).reaches_back
 
 
 def test_new_days_beside_equal_ones_are_appended():

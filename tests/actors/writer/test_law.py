@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from hypothesis import HealthCheck, settings
@@ -18,15 +20,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from actors.market.candles import CANDLES
 from actors.market.chunk import Cause, Status
 from actors.market.errors import WriterFenced
-from actors.writer.batch import layers, replaced_days
-from actors.writer.predicate import within
+from actors.writer.batch import layers
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 
 KEYS = ["NSE_INDEX|Nifty 50", "NSE_EQ|O'Neil \"&\" Söhne -- ') OR TRUE"]
 TIMEFRAMES = ["1day", "1day", "5minute", "1week", "1month"]
+DAY = timedelta(days=1)
 DAWN = date(2023, 12, 18)  # so that spans cross months and a year
 
 
@@ -57,6 +60,7 @@ class StoreOfDicts(RuleBasedStateMachine):
         self.uri = str(Path(self.folder.name) / "store")
         self.writer = StoreWriter(self.uri)
         self.stand: dict[tuple, tuple[date, float]] = {}  # key of a candle -> its day and price
+        self.missed: set[tuple] = set()  # of them, those that the newest answer lacked
         self.booked: list[tuple[str, str, str]] = []
         self.seen = 0  # versions checked so far
         self.count = 0
@@ -86,9 +90,13 @@ class StoreOfDicts(RuleBasedStateMachine):
             return
         before = set(self.stand)
         _, after = self._take(delivery)
-        depth = len(layers([delivery], self.writer._occupied)) - 1
-        days = within([replaced_days(delivery)]) if depth else None
-        self.writer._put([delivery], days)
+        kept = []
+        if len(layers([delivery], self.writer._occupied)) > 1:
+            self.writer._replace([delivery], kept)
+        else:
+            self.writer._append([delivery])
+        if kept:
+            self.booked.pop()  # nothing was to be committed but the receipt
         seen = Store(self.uri).receipts()
         assert sorted(
             zip(seen["chunk_id"].to_pylist(), seen["run_id"].to_pylist(), strict=True)
@@ -120,6 +128,9 @@ class StoreOfDicts(RuleBasedStateMachine):
     def the_table_is_what_the_dict_says(self):
         rows = {row[:3]: row[3] for row in self.kit.rows(self.uri)}
         assert rows == {key: price for key, (_, price) in self.stand.items()}
+        doubtful = pa.table(DeltaTable(f"{self.uri}/candles").scan(predicate="NOT final"))
+        columns = [doubtful[name].to_pylist() for name in ("instrument_key", "timeframe", "ts")]
+        assert set(zip(*columns, strict=True)) == self.missed
 
     @invariant()
     def every_receipt_stands_once(self):
@@ -153,9 +164,14 @@ class StoreOfDicts(RuleBasedStateMachine):
             if key[:2] == series and first <= day <= chunk.last
         ]
         if new:
-            for key in standing:
+            came = {row["date"] for row in new}
+            silent = {key for key in standing if self.stand[key][0] not in came}
+            if doubted := silent - self.missed:  # what an answer lacks goes by the second's word
+                status = Status.FAILED
+            for key in set(standing) - doubted:
                 del self.stand[key]
             self.stand |= {(*series, row["ts"]): (row["date"], row["close"]) for row in new}
+            self.missed = (self.missed - set(standing)) | doubted
         elif standing and status is not Status.FAILED:
             status = Status.FAILED
         self.booked.append((chunk.id, receipt.run_id, str(status)))
@@ -172,7 +188,7 @@ class StoreOfDicts(RuleBasedStateMachine):
 
 
 def test_every_version_holds_each_candle_once_and_the_last_one_all(kit):
-    """Any mix of appends, replacements, empty answers, failures, crashes and merges."""
+    """Any mix of appends, replacements, answers that lack days, empty ones, failures, crashes and merges."""
     machine = type("Machine", (StoreOfDicts,), {"kit": kit})
     quick = settings(
         max_examples=8,
@@ -197,6 +213,72 @@ def test_an_empty_answer_removes_nothing(kit, uri):
     assert empty.status is Status.EMPTY
     assert len(kit.rows(uri)) == 2
     assert Store(uri).dead_letters()["chunk_id"].to_pylist() == [within.id]
+
+
+def test_a_day_that_an_answer_lacks_goes_by_the_word_of_a_second(kit, uri):
+    """Until then its bars stay, not final, and the chunk has failed. A day that comes again is whole."""
+    old, new = kit.chunk(KEYS[0], DAWN, DAWN + 4 * DAY), kit.chunk(KEYS[0], DAWN, DAWN + 6 * DAY)
+    days = kit.days(new)
+    writer = StoreWriter(uri)
+    writer.commit([kit.stored(old, 1.0)])
+    (first,) = writer.commit([kit.stored(new, 2.0, days=days[:1] + days[3:], run_id="1")]).receipts
+    assert (first.status, first.cause, first.rows) == (Status.FAILED, Cause.VANISHED, 5)
+    assert f"of {days[1]}, {days[2]}; they were kept" in str(first.error)
+    assert [row[3] for row in sorted(kit.rows(uri))] == [2, 1, 1, 2, 2, 2, 2]
+    final = Store(uri).candles(final_only=True).to_arrow()
+    assert final["close"].to_pylist() == [2.0] * 5
+    assert Store(uri).dead_letters()["chunk_id"].to_pylist() == [new.id]
+    writer = StoreWriter(uri)  # which knows where rows of the failed chunk stand
+    (other,) = writer.commit([kit.stored(new, 3.0, days=days[:2] + days[4:], run_id="2")]).receipts
+    assert f"of {days[3]}; they were kept" in str(other.error)
+    assert [row[3] for row in sorted(kit.rows(uri))] == [3, 3, 2, 3, 3, 3]
+    (last,) = writer.commit([kit.stored(new, 4.0, days=days[:3] + days[4:], run_id="3")]).receipts
+    assert last.status is Status.STORED
+    assert [row[3] for row in sorted(kit.rows(uri))] == [4.0] * 6
+    assert Store(uri).dead_letters().num_rows == 0
+
+
+def test_one_answer_given_twice_is_no_second_word(kit, uri):
+    chunk = kit.chunk(KEYS[0], DAWN, DAWN + 4 * DAY)
+    cut = kit.stored(chunk, days=kit.days(chunk)[:2])
+    done = StoreWriter(uri).commit([kit.stored(chunk), cut, cut])
+    assert [r.status for r in done.receipts] == [Status.STORED, Status.FAILED, Status.FAILED]
+    assert len(kit.rows(uri)) == 5
+
+
+def test_a_bar_whose_row_was_put_aside_stays(kit, uri):
+    """In place of the one that was not sane; with a sane answer it may go."""
+    chunk = kit.chunk(KEYS[0], DAWN, DAWN, "5minute")
+    writer = StoreWriter(uri)
+    writer.commit([kit.stored(chunk, 1.0, bars_a_day=3)])
+    sane = kit.stored(chunk, 2.0, bars_a_day=2)
+    garbled = replace(sane, receipt=replace(sane.receipt, quarantined=1))
+    (receipt,) = writer.commit([garbled]).receipts
+    assert (receipt.cause, receipt.revised) == (Cause.VANISHED, 2)
+    assert sorted(row[3] for row in kit.rows(uri)) == [1.0, 2.0, 2.0]
+    (receipt,) = writer.commit([kit.stored(chunk, 2.0, bars_a_day=2)]).receipts
+    assert receipt.status is Status.STORED
+    assert len(kit.rows(uri)) == 2
+
+
+def test_bars_of_the_running_day_stay_when_history_comes_without_the_day(kit, uri):
+    """Once; they had not been final, so that alone cannot tell a second answer from the first."""
+    day, before = DAWN, DAWN - DAY
+    writer = StoreWriter(uri)
+    chunk = kit.chunk(KEYS[0], day, day, "5minute")
+    running = kit.stored(chunk, 1.0)
+    at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    receipt = replace(running.receipt, final=False, fetched_at=at)
+    forming = running.candles.set_column(
+        CANDLES.get_field_index("final"), CANDLES.field("final"), pa.array([False, False])
+    )
+    writer.commit([replace(running, receipt=receipt, candles=forming)])
+    both = kit.chunk(KEYS[0], before, day, "5minute")
+    found = []
+    for _ in range(2):
+        (told,) = writer.commit([kit.stored(both, 2.0, days=[before])]).receipts
+        found.append((told.cause, len(kit.rows(uri))))
+    assert found == [(Cause.VANISHED, 4), (None, 2)]
 
 
 def test_a_week_under_way_on_the_first_day_is_replaced_too(kit, uri):
