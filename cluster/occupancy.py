@@ -9,7 +9,7 @@ from filelock import FileLock, Timeout
 from actors.market.errors import StoreError, UsageError
 from actors.writer import fence, object_store
 from actors.writer.folder import Folder
-from actors.writer.spool import is_abandoned, place_of
+from actors.writer.spool import abandoned, is_abandoned, place_of
 from actors.writer.store import StoreWriter
 
 #: Held by the run that writes to a store; the system releases it with the process, however that ends.
@@ -25,25 +25,9 @@ def occupied(store: str) -> Iterator[None]:
     Raises UsageError at once if it cannot be. In an object store nothing can be locked: there, of two
     runs the one that commits second is fenced off by its writer.
     """
-    object_store.reach(store)
-    with _refusing():
-        folder = Folder(store)
-        folder.make()
-    if folder.local_path is None:
+    with _locked(store):
         _open_once(store)
         yield
-        return
-    lock = FileLock(folder.local_path / LOCK_NAME, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        problem = "another run is writing to it; wait for its end, or choose another store"
-        raise UsageError(problem, f"store {folder.uri}") from None
-    try:
-        _open_once(store)
-        yield
-    finally:
-        lock.release()
 
 
 def recover(store: str, state_dir: Path) -> int:
@@ -55,10 +39,32 @@ def recover(store: str, state_dir: Path) -> int:
         place = place_of(store, state_dir)
         if not is_abandoned(place):
             return 0
-    with occupied(store), _refusing():
-        # On a disk, the lock is ours: a writer that is still there has lost its driver, and will end.
-        wait_s = 0.0 if object_store.is_remote(store) else ORPHANS_END_WITHIN_S
-        return StoreWriter(store).recover(place, wait_s)
+    # On a disk, the lock is ours: a writer that is still there has lost its driver, and will end. Until
+    # then it commits, so the store is not opened before.
+    wait_s = 0.0 if object_store.is_remote(store) else ORPHANS_END_WITHIN_S
+    with _locked(store), _refusing(), abandoned(place, wait_s) as left:
+        return StoreWriter(store).recover(left)
+
+
+@contextmanager
+def _locked(store: str) -> Iterator[None]:
+    object_store.reach(store)
+    with _refusing():
+        folder = Folder(store)
+        folder.make()
+    if folder.local_path is None:
+        yield
+        return
+    lock = FileLock(folder.local_path / LOCK_NAME, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        problem = "another run is writing to it; wait for its end, or choose another store"
+        raise UsageError(problem, f"store {folder.uri}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _open_once(store: str) -> None:

@@ -12,7 +12,7 @@ from actors.market.candles import Delivery
 from actors.market.chunk import Receipt
 from actors.market.memory import MemorySample, sample
 from actors.writer.buffer import Buffer, BufferRules
-from actors.writer.spool import Spool
+from actors.writer.spool import Spool, abandoned
 from actors.writer.store import StoreWriter
 
 KEEP_WAIT_S = 30.0  # a fetcher is told "no room" after this, and tries again
@@ -107,8 +107,9 @@ class Writer:
         # Not in the constructor: Ray would answer a refusing store with restart after restart.
         # Only the one thread of the group "commit" comes here.
         if self._store is None:
-            store = StoreWriter(self._store_uri)
-            store.recover(self._spool_place)
+            with abandoned(self._spool_place) as left:
+                store = StoreWriter(self._store_uri)
+                store.recover(left)
             self._store = store
         return self._store
 

@@ -22,7 +22,6 @@ from actors.writer.receipts import RECEIPTS, as_receipts, receipts_table
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
-    from pathlib import Path
 
     from deltalake import DeltaTable
 
@@ -102,19 +101,17 @@ class StoreWriter:
             mine = tables.scan(self._chunks, RECEIPTS, f"run_id = {quoted(run_id)}")
             return as_receipts(mine.read_all())
 
-    def recover(self, place: Path, wait_s: float = 0.0) -> int:
-        """Commit what writers that are no more had kept at `place`, and the store does not hold.
+    def recover(self, left: Sequence[Delivery]) -> int:
+        """Commit what writers that are no more have left, oldest first, and the store does not hold.
 
         An answer is passed over if its receipt is in the store already, or if something newer has
-        answered some of its days since. Writers that are still there are given `wait_s` to end.
-        Returns how many were committed.
+        answered some of its days since. Returns how many were committed.
         """
-        with spool.abandoned(place, wait_s) as left:
-            with self._spent_if_it_fails():
-                told = self._told_of({answer.receipt.chunk.instrument_key for answer in left})
-            late = unanswered(left, told)
-            if late:
-                self.commit(late)
+        with self._spent_if_it_fails():
+            told = self._told_of({answer.receipt.chunk.instrument_key for answer in left})
+        late = unanswered(left, told)
+        if late:
+            self.commit(late)
         return len(late)
 
     def compact(self) -> int:

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
 import pyarrow.fs as pafs
 import pytest
 
 from actors.market.errors import UsageError
-from actors.writer import object_store
-from cluster.occupancy import occupied
+from actors.writer import object_store, spool
+from actors.writer.spool import Spool, place_of
+from actors.writer.store import StoreWriter
+from cluster.occupancy import occupied, recover
+from tests.actors.writer.conftest import Kit
 from tests.bucket import NAME, run_bucket
 
 STORE = f"s3://{NAME}/store"
+JANUARY = (date(2024, 1, 1), date(2024, 1, 31))
 
 
 def everything_directly_inside(uri: str) -> set[str]:
@@ -30,3 +37,30 @@ def test_a_store_that_heeds_it_is_there_within(bucket):
     """With both of its tables, and none beside."""
     with occupied(STORE):
         assert everything_directly_inside(STORE) == {"candles", "chunks"}
+
+
+def test_an_orphan_commits_to_its_end_before_its_store_is_opened(tmp_path, monkeypatch):
+    """Its driver was killed, and the same command given again at once. Nothing it kept is lost."""
+    store, kit = str(tmp_path / "store"), Kit()
+    committed = kit.stored(kit.chunk("NSE_EQ|A", *JANUARY), 1.0)
+    kept = kit.stored(kit.chunk("NSE_EQ|B", *JANUARY), 2.0)
+    orphan, its_spool = StoreWriter(store), Spool(place_of(store, tmp_path))
+    for delivery in (committed, kept):
+        its_spool.put(delivery)
+
+    def end() -> None:
+        orphan.commit([committed])
+        its_spool.drop([committed])
+        its_spool.close()
+
+    look = spool._taken
+    with ThreadPoolExecutor(1) as pool:
+
+        def awaited(*arguments):
+            pool.submit(end)
+            return look(*arguments)
+
+        monkeypatch.setattr(spool, "_taken", awaited)
+        assert recover(store, tmp_path) == 1
+    assert {row[0::3] for row in kit.rows(store)} == {("NSE_EQ|A", 1.0), ("NSE_EQ|B", 2.0)}
+    assert [run_id for _, run_id, _ in kit.receipts(store)] == ["run"] * 2

@@ -46,6 +46,11 @@ def look(place: Path, wait_s: float = 0.0) -> list:
     return found
 
 
+def recovered(writer: StoreWriter, place: Path) -> int:
+    with abandoned(place) as left:
+        return writer.recover(left)
+
+
 def die(spool: Spool) -> None:
     spool._lock.release()
 
@@ -134,8 +139,8 @@ def test_recovery_commits_each_answer_once(kit, uri):
     writer = StoreWriter(uri)
     writer.commit([committed])
     writer.commit([newer])
-    assert writer.recover(place) == 1
-    assert writer.recover(place) == 0
+    assert recovered(writer, place) == 1
+    assert recovered(writer, place) == 0
     prices = {(key, price) for key, _, _, price in kit.rows(uri)}
     assert prices == {(SBIN, 1.0), (SBIN, 4.0), (NIFTY, 3.0)}
     assert Store(uri).receipts().num_rows == 3
