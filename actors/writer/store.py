@@ -99,8 +99,8 @@ class StoreWriter:
     def recover(self, left: Sequence[Delivery]) -> int:
         """Commit what writers that are no more have left, oldest first, and the store does not hold.
 
-        An answer is passed over if its receipt is in the store already, or if something newer has
-        answered some of its days since. Returns how many were committed.
+        An answer is passed over if its receipt is in the store already, and on the days that something
+        newer has answered since. Returns how many were committed.
         """
         with self._spent_if_it_fails():
             told = self._told_of({answer.receipt.chunk.instrument_key for answer in left})

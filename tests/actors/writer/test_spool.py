@@ -8,12 +8,13 @@ import pickle
 import subprocess
 import sys
 import threading
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from actors.market.errors import StoreError
+from actors.market.sessions import IST
 from actors.writer.reading import Store
 from actors.writer.spool import Spool, abandoned, is_abandoned, place_of
 from actors.writer.store import StoreWriter
@@ -126,11 +127,11 @@ def test_a_file_that_is_not_whole_is_passed_over(kit, tmp_path):
 
 
 def test_recovery_commits_each_answer_once(kit, uri):
-    """Neither one that is in the store, nor one whose days were answered since."""
+    """Neither one that is in the store, nor one whose days were all answered since."""
     committed = kit.stored(kit.chunk(SBIN, *JANUARY), 1.0)
     overtaken = kit.stored(kit.chunk(SBIN, *FEBRUARY), 2.0)
     lost = kit.stored(kit.chunk(NIFTY, *JANUARY), 3.0)
-    newer = kit.stored(kit.chunk(SBIN, FEBRUARY[1], date(2024, 3, 5)), 4.0, run_id="later")
+    newer = kit.stored(kit.chunk(SBIN, FEBRUARY[0], date(2024, 3, 5)), 4.0, run_id="later")
     place = place_of(uri, Path("/nowhere"))
     spool = Spool(place)
     for delivery in (committed, overtaken, lost):
@@ -144,6 +145,27 @@ def test_recovery_commits_each_answer_once(kit, uri):
     prices = {(key, price) for key, _, _, price in kit.rows(uri)}
     assert prices == {(SBIN, 1.0), (SBIN, 4.0), (NIFTY, 3.0)}
     assert Store(uri).receipts().num_rows == 3
+
+
+def test_recovery_commits_the_days_that_nothing_newer_has_answered(kit, uri):
+    """Cut between two newer answers; a second recovery finds nothing to do."""
+    place = place_of(uri, Path("/nowhere"))
+    spool = Spool(place)
+    spool.put(kit.stored(kit.chunk(SBIN, *JANUARY), 1.0))
+    die(spool)
+    writer = StoreWriter(uri)
+    for day in (10, 31):
+        span = date(2024, 1, day), date(2024, 1, day) + timedelta(days=9)
+        writer.commit([kit.stored(kit.chunk(SBIN, *span), 2.0, run_id="later")])
+    with abandoned(place) as left:
+        assert writer.recover(left) == 2
+        assert writer.recover(left) == 0
+    prices = {ts.astimezone(IST).date(): price for _, _, ts, price in kit.rows(uri)}
+    late = {day for day, price in prices.items() if price == 1.0}
+    assert {day.day for day in late} == {*range(1, 10), *range(20, 31)}
+    assert len(prices) == len(kit.rows(uri)) == 40
+    found = Store(uri).receipts().to_pylist()
+    assert sum(row["rows"] for row in found) == 40
 
 
 def test_a_spool_that_cannot_be_written_says_so(kit, tmp_path):
