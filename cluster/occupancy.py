@@ -47,8 +47,8 @@ def recover(store: str, state_dir: Path) -> int:
             return 0
     # The lock is ours: a writer that is still there has lost its driver, and will end. Until then it
     # commits, so the store is not opened before.
-    wait_s = 0.0 if object_store.is_remote(store) else ORPHANS_END_WITHIN_S
-    with _locked(store, state_dir), _refusing(), abandoned(place, wait_s) as left:
+    orphans = abandoned(place, ORPHANS_END_WITHIN_S)
+    with _locked(store, state_dir), _refusing(), orphans as left:
         return StoreWriter(store).recover(left)
 
 

@@ -59,10 +59,14 @@ def test_a_run_that_looks_on_between_two_commits_of_another_leaves_it_unhurt(
     assert len(looked) == len(kit.receipts(STORE)) == 2
 
 
-@pytest.mark.parametrize("where", ["disk", "bucket"])
-def test_a_second_run_on_this_machine_is_refused(bucket, tmp_path, where):
+@pytest.fixture(params=["disk", "bucket"])
+def store(request, bucket, tmp_path, monkeypatch) -> str:
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")  # for the kit's own look
+    return f"s3://{NAME}/{tmp_path.name}" if request.param == "bucket" else f"{tmp_path}/store"
+
+
+def test_a_second_run_on_this_machine_is_refused(store, tmp_path):
     """Before it opens anything, also when there is something to recover."""
-    store = str(tmp_path / "store") if where == "disk" else STORE
     Spool(place_of(store, tmp_path)).put(Kit().empty(Kit().chunk("NSE_EQ|A", *JANUARY)))
     refused = pytest.raises(UsageError, match="another run is writing to it")
     with occupied(store, tmp_path):
@@ -72,9 +76,9 @@ def test_a_second_run_on_this_machine_is_refused(bucket, tmp_path, where):
             recover(store, tmp_path)
 
 
-def test_an_orphan_commits_to_its_end_before_its_store_is_opened(tmp_path, monkeypatch):
+def test_an_orphan_commits_to_its_end_before_its_store_is_opened(store, tmp_path, monkeypatch):
     """Its driver was killed, and the same command given again at once. Nothing it kept is lost."""
-    store, kit = str(tmp_path / "store"), Kit()
+    kit = Kit()
     committed = kit.stored(kit.chunk("NSE_EQ|A", *JANUARY), 1.0)
     kept = kit.stored(kit.chunk("NSE_EQ|B", *JANUARY), 2.0)
     orphan, its_spool = StoreWriter(store), Spool(place_of(store, tmp_path))
