@@ -49,7 +49,7 @@ def recover(store: str, state_dir: Path) -> int:
     # commits, so the store is not opened before.
     orphans = abandoned(place, ORPHANS_END_WITHIN_S)
     with _locked(store, state_dir), _refusing(), orphans as left:
-        return StoreWriter(store).recover(left)
+        return sum(map(StoreWriter(store).recover, left))
 
 
 @contextmanager

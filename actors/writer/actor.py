@@ -110,7 +110,8 @@ class Writer:
         if self._store is None:
             with abandoned(self._spool_place) as left:
                 store = StoreWriter(self._store_uri)
-                store.recover(left)
+                for some in left:
+                    store.recover(some)
             self._store = store
         return self._store
 

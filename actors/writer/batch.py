@@ -54,18 +54,24 @@ def layers(deliveries: Sequence[Delivery], occupied: Occupied) -> list[list[Deli
 def unanswered(late: Sequence[Delivery], receipts: Sequence[Receipt]) -> list[Delivery]:
     """Of the deliveries, come late, what no receipt tells of and no newer answer has overtaken.
 
-    One that was overtaken on some of its days is cut to the others.
+    One that was overtaken on some of its days is cut to the others. Of two for one chunk of one run,
+    kept by one writer after another, the last one counts.
     """
-    told = {(receipt.chunk.id, receipt.run_id) for receipt in receipts}
+    newest = {_name(delivery.receipt): delivery for delivery in late}
+    told = set(map(_name, receipts))
     others: dict[tuple[str, str], list[Receipt]] = defaultdict(list)
     for receipt in receipts:
         others[series(receipt.chunk)].append(receipt)
     return [
         piece
         for delivery in late
-        if (delivery.receipt.chunk.id, delivery.receipt.run_id) not in told
+        if newest[_name(delivery.receipt)] is delivery and _name(delivery.receipt) not in told
         for piece in _left_of(delivery, others[series(delivery.receipt.chunk)])
     ]
+
+
+def _name(receipt: Receipt) -> tuple[str, str]:
+    return receipt.chunk.id, receipt.run_id
 
 
 def _left_of(delivery: Delivery, others: Sequence[Receipt]) -> list[Delivery]:

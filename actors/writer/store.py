@@ -97,7 +97,7 @@ class StoreWriter:
             return as_receipts(mine.read_all())
 
     def recover(self, left: Sequence[Delivery]) -> int:
-        """Commit what writers that are no more have left, oldest first, and the store does not hold.
+        """Commit of what writers that are no more have left, oldest first, what the store does not hold.
 
         An answer is passed over if its receipt is in the store already, and on the days that something
         newer has answered since. Returns how many were committed.

@@ -9,12 +9,15 @@ import subprocess
 import sys
 import threading
 from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from actors.market.errors import StoreError
 from actors.market.sessions import IST
+from actors.writer.buffer import bytes_of
 from actors.writer.reading import Store
 from actors.writer.spool import Spool, abandoned, is_abandoned, place_of
 from actors.writer.store import StoreWriter
@@ -42,14 +45,14 @@ def look(place: Path, wait_s: float = 0.0) -> list:
     """At what is abandoned, leaving it there."""
     found = []
     with contextlib.suppress(InterruptedError), abandoned(place, wait_s) as left:
-        found += left
+        found += chain.from_iterable(left)
         raise InterruptedError
     return found
 
 
 def recovered(writer: StoreWriter, place: Path) -> int:
     with abandoned(place) as left:
-        return writer.recover(left)
+        return sum(map(writer.recover, left))
 
 
 def die(spool: Spool) -> None:
@@ -93,7 +96,8 @@ def test_a_killed_writers_answers_come_back_as_they_were(kit, tmp_path):
     given.append(aside)
     keep_and_be_killed(place, given)
     assert is_abandoned(place)
-    with abandoned(place) as left:
+    with abandoned(place) as groups:
+        (left,) = groups
         assert {d.receipt for d in left} == {d.receipt for d in given}
         was = {d.receipt.chunk: d for d in given}
         for delivery in left:
@@ -104,6 +108,29 @@ def test_a_killed_writers_answers_come_back_as_they_were(kit, tmp_path):
 def test_a_writer_on_its_way_out_is_waited_for(kit, tmp_path):
     """Its driver was killed, and it has not noticed yet."""
     keep_and_be_killed(tmp_path / "spool", [kit.stored(kit.chunk(SBIN, *JANUARY))], waiting_s=30.0)
+
+
+def test_however_much_was_left_a_group_of_it_is_in_memory(kit, tmp_path):
+    """Oldest first, whoever left it."""
+    place = tmp_path / "spool"
+    spools = [Spool(place), Spool(place)]
+    given = [
+        kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY, "5minute"), bars_a_day=75) for n in range(20)
+    ]
+    for n, delivery in enumerate(given):
+        spools[n % 2].put(delivery)
+    for spool in spools:
+        die(spool)
+    one_bytes = bytes_of(given[0])
+    before_bytes = pa.total_allocated_bytes()
+    found = []
+    with abandoned(place, group_bytes=3 * one_bytes) as groups:
+        for group in groups:
+            found.append([delivery.receipt for delivery in group])
+            # The group before is still there while this one is read.
+            assert pa.total_allocated_bytes() - before_bytes < 8 * one_bytes
+    assert list(chain.from_iterable(found)) == [delivery.receipt for delivery in given]
+    assert max(map(len, found)) <= 4
 
 
 def test_what_cannot_be_committed_is_left_for_the_next_one(kit, tmp_path):
@@ -147,6 +174,18 @@ def test_recovery_commits_each_answer_once(kit, uri):
     assert Store(uri).receipts().num_rows == 3
 
 
+def test_of_a_chunk_that_two_writers_of_a_run_had_kept_the_newest_answer_counts(kit, uri):
+    """The second one took it because the first had died before it could say that it had it."""
+    place = place_of(uri, Path("/nowhere"))
+    for price in (1.0, 2.0):
+        spool = Spool(place)
+        spool.put(kit.stored(kit.chunk(SBIN, *JANUARY), price))
+        die(spool)
+    assert recovered(StoreWriter(uri), place) == 1
+    assert {row[3] for row in kit.rows(uri)} == {2.0}
+    assert Store(uri).receipts().num_rows == 1
+
+
 def test_recovery_commits_the_days_that_nothing_newer_has_answered(kit, uri):
     """Cut between two newer answers; a second recovery finds nothing to do."""
     place = place_of(uri, Path("/nowhere"))
@@ -157,7 +196,8 @@ def test_recovery_commits_the_days_that_nothing_newer_has_answered(kit, uri):
     for day in (10, 31):
         span = date(2024, 1, day), date(2024, 1, day) + timedelta(days=9)
         writer.commit([kit.stored(kit.chunk(SBIN, *span), 2.0, run_id="later")])
-    with abandoned(place) as left:
+    with abandoned(place) as groups:
+        (left,) = groups
         assert writer.recover(left) == 2
         assert writer.recover(left) == 0
     prices = {ts.astimezone(IST).date(): price for _, _, ts, price in kit.rows(uri)}
