@@ -10,6 +10,7 @@ from typing import Any
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.fetcher.actor import Fetcher, FetcherSettings, Neighbours
 from actors.limiter.actor import Limiter
@@ -100,6 +101,7 @@ def _engage(settings: CrewSettings) -> Crew:
         writer=_actor(
             Writer,
             name=names.writer,
+            scheduling_strategy=_here(),
             concurrency_groups={"keep": keepers, "commit": 1, "health": 2},
         ).remote(
             settings.store_uri,
@@ -118,6 +120,11 @@ def _engage(settings: CrewSettings) -> Crew:
             for name in fetchers
         },
     )
+
+
+def _here() -> NodeAffinitySchedulingStrategy:
+    """The driver's node. What a dead writer's spool holds is looked for there, by the next run too."""
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
 
 
 def _actor(room: type, *, concurrency_groups: dict[str, int] | None = None, **options: Any) -> Any:

@@ -22,6 +22,7 @@ from actors.writer.naming import by_length
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 from cluster.occupancy import occupied
+from cluster.state import state_dir
 
 #: A reader that has opened a version may still be at it.
 READERS_NEED_DAYS = 1
@@ -90,7 +91,7 @@ def optimize(
         freed, kept = _clearance(place, keep, now)
         cleaned_to = now - keep if freed["candles"].files else None
         return _told(place, chosen, before, None, freed, kept, cleaned_to)
-    with occupied(place):
+    with occupied(place, state_dir()):
         before, chosen = _survey(place)
         size_bytes = sum(partition.size_bytes for partition in chosen)
         if chosen:

@@ -130,7 +130,7 @@ def execute(prepared: Prepared, console: Console, address: str | None = None) ->
     run_id = new_run_id(datetime.now(UTC))
     if not prepared.plan.chunks and not due_of(prepared):
         return _finished(prepared, run_id, Worked(), 0.0, prepared.store.candles_version())
-    with occupied(prepared.store.uri):
+    with occupied(prepared.store.uri, prepared.provider.state_dir):
         return _execute(prepared, run_id, console, address)
 
 

@@ -16,7 +16,7 @@ from actors.market.memory import MemorySample, sample
 from actors.market.sessions import ist_date
 from actors.writer import care
 from actors.writer.buffer import Buffer, BufferRules
-from actors.writer.spool import Spool
+from actors.writer.spool import Spool, abandoned
 from actors.writer.store import StoreWriter
 
 KEEP_WAIT_S = 30.0  # a fetcher is told "no room" after this, and tries again
@@ -45,6 +45,7 @@ class Writer:
         self._run_id = run_id
         self._buffer = Buffer(rules)
         self._committed: set[str] = set()  # chunks of this run
+        self._under_way: set[str] = set()  # those of the batch being committed
         self._spool_place = spool_place
         self._spool: Spool | None = None
         self._changed = threading.Condition()
@@ -54,9 +55,9 @@ class Writer:
     def keep(self, delivery: Delivery) -> str | None:
         """Take a delivery into the next batch, and say who has it. None: no room in `KEEP_WAIT_S`.
 
-        It is in the spool from the beginning. A chunk whose receipt has been committed is not taken
-        again: its delivery had been kept, but the answer got lost. Raises StoreError if the spool
-        cannot take it.
+        It is in the spool from the beginning. A chunk whose receipt has been committed, or is about to
+        be, is not taken again: its delivery had been kept, but the answer got lost. Raises StoreError
+        if the spool cannot take it.
         """
         spool = self._spooling()
         spool.put(delivery)
@@ -65,7 +66,7 @@ class Writer:
                 return None
             if delivery.receipt.chunk.id in self._committed:
                 spool.drop([delivery])
-            else:
+            elif delivery.receipt.chunk.id not in self._under_way:
                 self._buffer.add(delivery, time.monotonic())
                 self._changed.notify_all()
             return self._incarnation
@@ -113,8 +114,10 @@ class Writer:
         # Not in the constructor: Ray would answer a refusing store with restart after restart.
         # Only the one thread of the group "commit" comes here.
         if self._store is None:
-            store = StoreWriter(self._store_uri)
-            store.recover(self._spool_place)
+            with abandoned(self._spool_place) as left:
+                store = StoreWriter(self._store_uri)
+                for some in left:
+                    store.recover(some)
             self._store = store
         return self._store
 
@@ -135,9 +138,14 @@ class Writer:
                 if left_s <= 0:
                     return []
                 self._changed.wait(left_s if due_s is None else min(left_s, due_s))
-            batch = self._buffer.take()
+            taken = self._buffer.take()
+            # The incarnation before may have kept one, too; recovered since, it is in the store.
+            repeated = [each for each in taken if each.receipt.chunk.id in self._committed]
+            batch = [each for each in taken if each.receipt.chunk.id not in self._committed]
+            self._under_way = {each.receipt.chunk.id for each in batch}
             self._changed.notify_all()
-            return batch
+        self._spooling().drop(repeated)
+        return batch
 
     def _seconds_to_due(self) -> float | None:
         due_s = self._buffer.due_s(time.monotonic())

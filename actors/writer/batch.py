@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from actors.market.candles import Delivery
     from actors.market.chunk import Receipt
+
+_DAY = timedelta(days=1)
 
 
 def has_rows(delivery: Delivery) -> bool:
@@ -49,25 +52,65 @@ def layers(deliveries: Sequence[Delivery], occupied: Occupied) -> list[list[Deli
 
 
 def unanswered(late: Sequence[Delivery], receipts: Sequence[Receipt]) -> list[Delivery]:
-    """The deliveries, come late, that no receipt tells of and no newer answer has overtaken."""
-    told = {(receipt.chunk.id, receipt.run_id) for receipt in receipts}
-    answers: dict[tuple[str, str], list[Receipt]] = defaultdict(list)
+    """Of the deliveries, come late, what no receipt tells of and no newer answer has overtaken.
+
+    One that was overtaken on some of its days is cut to the others. Of two for one chunk of one run,
+    kept by one writer after another, the last one counts.
+    """
+    newest = {_name(delivery.receipt): delivery for delivery in late}
+    told = set(map(_name, receipts))
+    others: dict[tuple[str, str], list[Receipt]] = defaultdict(list)
     for receipt in receipts:
-        if receipt.status is not Status.FAILED or receipt.rows:
-            answers[series(receipt.chunk)].append(receipt)
+        others[series(receipt.chunk)].append(receipt)
     return [
-        delivery
+        piece
         for delivery in late
-        if (delivery.receipt.chunk.id, delivery.receipt.run_id) not in told
-        and not any(
-            _overtakes(newer, delivery.receipt) for newer in answers[series(delivery.receipt.chunk)]
-        )
+        if newest[_name(delivery.receipt)] is delivery and _name(delivery.receipt) not in told
+        for piece in _left_of(delivery, others[series(delivery.receipt.chunk)])
     ]
 
 
-def _overtakes(newer: Receipt, older: Receipt) -> bool:
-    (first, last), (since, until) = extent(newer.chunk), extent(older.chunk)
-    return newer.fetched_at > older.fetched_at and first <= until and since <= last
+def _name(receipt: Receipt) -> tuple[str, str]:
+    return receipt.chunk.id, receipt.run_id
+
+
+def _left_of(delivery: Delivery, others: Sequence[Receipt]) -> list[Delivery]:
+    first, last = extent(delivery.receipt.chunk)
+    spans = [extent(other.chunk) for other in others if _overtakes(other, delivery.receipt)]
+    spans = sorted((since, until) for since, until in spans if since <= last and first <= until)
+    if not spans:
+        return [delivery]
+    pieces = []
+    for since, until in spans:
+        if first < since:
+            pieces.append(_cut(delivery, first, since - _DAY))
+        first = max(first, until + _DAY)
+    if first <= last:
+        pieces.append(_cut(delivery, first, last))
+    return pieces
+
+
+def _overtakes(other: Receipt, late: Receipt) -> bool:
+    """Whether it is of a newer answer, or of a piece of this one."""
+    if (other.run_id, other.fetched_at) == (late.run_id, late.fetched_at):
+        return True
+    answers = other.status is not Status.FAILED or other.rows > 0  # a day's rows may have vanished
+    return answers and other.fetched_at > late.fetched_at
+
+
+def _cut(delivery: Delivery, first: date, last: date) -> Delivery:
+    """The same, about the bars labelled `first` to `last` only. What was put aside stays with each piece."""
+    receipt, rows = delivery.receipt, delivery.candles
+    whole = receipt.chunk
+    chunk = replace(whole, first=max(first, whole.first), last=min(last, whole.last))
+    if rows is not None:
+        rows = rows.filter((pc.field("date") >= first) & (pc.field("date") <= last))
+        receipt = replace(receipt, rows=rows.num_rows)
+    if receipt.status is not Status.FAILED:
+        receipt = replace(
+            receipt, final=settled_at(chunk.timeframe, chunk.last) <= receipt.fetched_at
+        )
+    return replace(delivery, receipt=replace(receipt, chunk=chunk), candles=rows)
 
 
 def replaced_days(delivery: Delivery) -> Days:

@@ -23,17 +23,22 @@ from filelock import FileLock, Timeout
 from actors.market.candles import BARS, CANDLES, QUARANTINE, Delivery, label_candles
 from actors.market.errors import StoreError
 from actors.writer import object_store
+from actors.writer.buffer import bytes_of
 from actors.writer.folder import absolute
 from actors.writer.receipts import as_receipts, carried, from_carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from actors.market.chunk import Receipt
+
 ROOM = "spool"  # of a store on this machine's disk
+GROUP_BYTES = 64 * 2**20  # of what was left, in memory at once; as much as a usual commit
 
 _RECEIPT = b"candlefleet.receipt"
 #: What the receipt does not say of the rows.
 _ROWS = pa.schema([*BARS, CANDLES.field("final")])
+_NOT_WHOLE = (OSError, pa.ArrowException, TypeError, KeyError, ValueError)  # raised by reading it
 
 
 def place_of(store: str, state_dir: Path) -> Path:
@@ -102,16 +107,18 @@ def is_abandoned(place: Path) -> bool:
 
 
 @contextmanager
-def abandoned(place: Path, wait_s: float = 0.0) -> Iterator[list[Delivery]]:
+def abandoned(
+    place: Path, wait_s: float = 0.0, group_bytes: int = GROUP_BYTES
+) -> Iterator[Iterator[list[Delivery]]]:
     """What writers that are no more have left, oldest first; it is deleted if the block ends well.
 
-    One that is still there is given `wait_s` to end. A file that is not whole was never called kept, and
-    is passed over.
+    It is read a group at a time, whose rows are `group_bytes` or one answer more. A writer that is
+    still there is given `wait_s` to end. A file that is not whole was never called kept, and is passed
+    over.
     """
     with ExitStack() as locks:
         folders = [path for path in _folders(place) if _taken(path, locks, wait_s)]
-        found = [delivery for folder in folders for delivery in _answers(folder)]
-        yield sorted(found, key=lambda delivery: delivery.receipt.fetched_at)
+        yield _groups(folders, group_bytes)
         for folder in folders:
             shutil.rmtree(folder, ignore_errors=True)
             Path(_lock(folder).lock_file).unlink(missing_ok=True)
@@ -136,11 +143,22 @@ def _lock(folder: Path) -> FileLock:
     return FileLock(f"{folder}.lock", timeout=0, thread_local=False)
 
 
-def _answers(folder: Path) -> Iterator[Delivery]:
-    for path in folder.glob("*.arrow"):
+def _groups(folders: list[Path], group_bytes: int) -> Iterator[list[Delivery]]:
+    told = [(path, _told(path)) for folder in folders for path in folder.glob("*.arrow")]
+    ages = {path: receipt.fetched_at for path, receipt in told if receipt is not None}
+    group: list[Delivery] = []
+    size = 0
+    for path in sorted(ages, key=ages.__getitem__):
         delivery = _read(path)
-        if delivery is not None:
-            yield delivery
+        if delivery is None:
+            continue
+        group.append(delivery)
+        size += bytes_of(delivery)
+        if size >= group_bytes:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def _write(path: Path, delivery: Delivery) -> None:
@@ -156,13 +174,21 @@ def _write(path: Path, delivery: Delivery) -> None:
                 stream.write_table(table)
 
 
+def _told(path: Path) -> Receipt | None:
+    """The receipt of an answer, whose rows are not read; None if not even that is whole."""
+    try:
+        with pa.OSFile(str(path), "rb") as file, pa.ipc.open_stream(file) as stream:
+            return _receipt(stream.schema)
+    except _NOT_WHOLE:
+        return None
+
+
 def _read(path: Path) -> Delivery | None:
     try:
         with pa.OSFile(str(path), "rb") as file:
             rows, aside = (pa.ipc.open_stream(file).read_all() for _ in range(2))
-        columns = json.loads(rows.schema.metadata[_RECEIPT])
-        (receipt,) = as_receipts(from_carried(columns, candles_version=0))
-    except (OSError, pa.ArrowException, TypeError, KeyError, ValueError):
+        receipt = _receipt(rows.schema)
+    except _NOT_WHOLE:
         return None
     if (rows.num_rows, aside.num_rows) != (receipt.rows, receipt.quarantined):
         return None
@@ -170,6 +196,12 @@ def _read(path: Path) -> Delivery | None:
     place = candles.schema.get_field_index("final")
     candles = candles.set_column(place, CANDLES.field("final"), rows["final"])
     return Delivery(receipt, candles if rows.num_rows else None, aside if aside.num_rows else None)
+
+
+def _receipt(schema: pa.Schema) -> Receipt:
+    columns = json.loads(schema.metadata[_RECEIPT])
+    (receipt,) = as_receipts(from_carried(columns, candles_version=0))
+    return receipt
 
 
 @contextmanager

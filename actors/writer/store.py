@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from actors.market.chunk import Cause, Chunk, Receipt, Status
 from actors.market.errors import StoreError, WriterFenced
 from actors.market.timeframe import Timeframe
-from actors.writer import care, object_store, spool, tables
+from actors.writer import care, object_store, opening, tables
 from actors.writer.batch import check, has_rows, layers, replaced_days, since, unanswered
 from actors.writer.coverage import noted
 from actors.writer.difference import STANDING, Difference, Standing, compare, rows_of
@@ -24,13 +24,10 @@ from actors.writer.receipts import RECEIPTS, as_receipts, receipts_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-    from pathlib import Path
 
     from deltalake import DeltaTable
 
     from actors.market.candles import Delivery
-
-ROOMS = ("candles", "chunks", "quarantine", "runs", spool.ROOM)  # what lies in a store's folder
 
 _AT_ONCE = 512  # deliveries in one commit, so that a condition that names each stays bounded
 _OPENINGS = 3
@@ -60,9 +57,8 @@ class StoreWriter:
         self.uri = absolute(uri)
         self._options = storage_options or object_store.options(self.uri)
         self._spent = False
-        _claim(self.uri)
-        with tables.in_words(self.uri):
-            self._open()
+        opening.claim(self.uri)
+        self._open()
         self._number = tables.number(self._candles)
         self._occupied = self._where_rows_stand()
 
@@ -104,19 +100,17 @@ class StoreWriter:
             mine = tables.scan(self._chunks, RECEIPTS, f"run_id = {quoted(run_id)}")
             return as_receipts(mine.read_all())
 
-    def recover(self, place: Path, wait_s: float = 0.0) -> int:
-        """Commit what writers that are no more had kept at `place`, and the store does not hold.
+    def recover(self, left: Sequence[Delivery]) -> int:
+        """Commit of what writers that are no more have left, oldest first, what the store does not hold.
 
-        An answer is passed over if its receipt is in the store already, or if something newer has
-        answered some of its days since. Writers that are still there are given `wait_s` to end.
-        Returns how many were committed.
+        An answer is passed over if its receipt is in the store already, and on the days that something
+        newer has answered since. Returns how many were committed.
         """
-        with spool.abandoned(place, wait_s) as left:
-            with self._spent_if_it_fails():
-                told = self._told_of({answer.receipt.chunk.instrument_key for answer in left})
-            late = unanswered(left, told)
-            if late:
-                self.commit(late)
+        with self._spent_if_it_fails():
+            told = self._told_of({answer.receipt.chunk.instrument_key for answer in left})
+        late = unanswered(left, told)
+        if late:
+            self.commit(late)
         return len(late)
 
     def compact(self) -> int:
@@ -135,24 +129,16 @@ class StoreWriter:
         """Open both tables and finish what is unfinished. Another writer may be doing the same."""
         for attempt in range(1, _OPENINGS + 1):
             try:
-                self._candles = self._table("candles")
-                self._chunks = tables.with_columns(self._table("chunks"), RECEIPTS)
-                self._finish()
+                with tables.in_words(self.uri):
+                    self._candles = opening.table(self.uri, "candles", self._options)
+                    chunks = opening.table(self.uri, "chunks", self._options)
+                    self._chunks = tables.with_columns(chunks, RECEIPTS)
+                    self._finish()
             except WriterFenced:
                 if attempt == _OPENINGS:
                     raise
             else:
                 return
-
-    def _table(self, name: str) -> DeltaTable:
-        place = f"{self.uri}/{name}"
-        found = tables.open_table(place, self._options)
-        if found is not None:
-            return found
-        if Folder(place).names():
-            raise StoreError(f"its folder {name} holds files, but no Delta table", self.uri)
-        create = tables.create_candles if name == "candles" else tables.create_chunks
-        return create(place, self._options)
 
     def _where_rows_stand(self) -> Occupied:
         occupied = Occupied()
@@ -290,14 +276,3 @@ class StoreWriter:
         with tables.in_words(self.uri):
             yield
         self._spent = False
-
-
-def _claim(uri: str) -> None:
-    """Refuse early what cannot be, or become, a store."""
-    folder = Folder(uri)
-    if folder.is_file():
-        raise StoreError("is a file, not a folder", uri)
-    names = folder.names()
-    if names and not set(names) & set(ROOMS):
-        raise StoreError(f"holds other things ({', '.join(names[:3])}) and is no store", uri)
-    folder.make()

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+
 import pyarrow.fs as pafs
 import pytest
 
 from actors.market.errors import UsageError
-from actors.writer import object_store
-from cluster.occupancy import occupied
+from actors.writer import object_store, spool, tables
+from actors.writer.spool import Spool, place_of
+from actors.writer.store import StoreWriter
+from cluster.occupancy import occupied, recover
+from tests.actors.writer.conftest import Kit
 from tests.bucket import NAME, run_bucket
 
 STORE = f"s3://{NAME}/store"
+JANUARY = (date(2024, 1, 1), date(2024, 1, 31))
 
 
 def everything_directly_inside(uri: str) -> set[str]:
@@ -16,17 +23,81 @@ def everything_directly_inside(uri: str) -> set[str]:
     return {entry.path for entry in objects.get_file_info_selector(pafs.FileSelector(""))}
 
 
-def test_a_store_that_overlooks_the_condition_of_a_write_is_refused(bucket, monkeypatch):
+def test_a_store_that_overlooks_the_condition_of_a_write_is_refused(bucket, tmp_path, monkeypatch):
     """In words, before a run, and nothing is left of finding that out."""
     with run_bucket("careless") as careless:
         for name, value in careless.environment.items():
             monkeypatch.setenv(name, value)
-        with pytest.raises(UsageError, match="takes no conditional writes"), occupied(STORE):
+        refused = pytest.raises(UsageError, match="takes no conditional writes")
+        with refused, occupied(STORE, tmp_path):
             pytest.fail("a run would have begun")
         assert everything_directly_inside(STORE) == set()
 
 
-def test_a_store_that_heeds_it_is_there_within(bucket):
+def test_a_store_that_heeds_it_is_there_within(bucket, tmp_path):
     """With both of its tables, and none beside."""
-    with occupied(STORE):
+    with occupied(STORE, tmp_path):
         assert everything_directly_inside(STORE) == {"candles", "chunks"}
+
+
+def test_a_run_that_looks_on_between_two_commits_of_another_leaves_it_unhurt(
+    bucket, tmp_path, monkeypatch
+):
+    """In a bucket, from another machine. Opening its tables finishes nothing that is under way."""
+    kit, live = Kit(), StoreWriter(STORE)
+    put, looked = tables.put_receipts, []
+
+    def put_when_looked_at(*arguments):
+        with occupied(STORE, tmp_path / "elsewhere"):
+            looked.append(arguments)
+        put(*arguments)
+
+    monkeypatch.setattr(tables, "put_receipts", put_when_looked_at)
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")  # for the kit's own look
+    live.commit([kit.stored(kit.chunk("NSE_EQ|A", *JANUARY))])
+    live.commit([kit.stored(kit.chunk("NSE_EQ|B", *JANUARY))])
+    assert len(looked) == len(kit.receipts(STORE)) == 2
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def store(request, bucket, tmp_path, monkeypatch) -> str:
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")  # for the kit's own look
+    return f"s3://{NAME}/{tmp_path.name}" if request.param == "bucket" else f"{tmp_path}/store"
+
+
+def test_a_second_run_on_this_machine_is_refused(store, tmp_path):
+    """Before it opens anything, also when there is something to recover."""
+    Spool(place_of(store, tmp_path)).put(Kit().empty(Kit().chunk("NSE_EQ|A", *JANUARY)))
+    refused = pytest.raises(UsageError, match="another run is writing to it")
+    with occupied(store, tmp_path):
+        with refused, occupied(store, tmp_path):
+            pytest.fail("a second run would have begun")
+        with refused:
+            recover(store, tmp_path)
+
+
+def test_an_orphan_commits_to_its_end_before_its_store_is_opened(store, tmp_path, monkeypatch):
+    """Its driver was killed, and the same command given again at once. Nothing it kept is lost."""
+    kit = Kit()
+    committed = kit.stored(kit.chunk("NSE_EQ|A", *JANUARY), 1.0)
+    kept = kit.stored(kit.chunk("NSE_EQ|B", *JANUARY), 2.0)
+    orphan, its_spool = StoreWriter(store), Spool(place_of(store, tmp_path))
+    for delivery in (committed, kept):
+        its_spool.put(delivery)
+
+    def end() -> None:
+        orphan.commit([committed])
+        its_spool.drop([committed])
+        its_spool.close()
+
+    look = spool._taken
+    with ThreadPoolExecutor(1) as pool:
+
+        def awaited(*arguments):
+            pool.submit(end)
+            return look(*arguments)
+
+        monkeypatch.setattr(spool, "_taken", awaited)
+        assert recover(store, tmp_path) == 1
+    assert {row[0::3] for row in kit.rows(store)} == {("NSE_EQ|A", 1.0), ("NSE_EQ|B", 2.0)}
+    assert [run_id for _, run_id, _ in kit.receipts(store)] == ["run"] * 2

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
+from actors.writer import tables
 from actors.writer.actor import Writer
 from actors.writer.buffer import BufferRules
 
@@ -50,6 +51,42 @@ def test_a_delivery_repeated_after_its_commit_is_not_stored_again(kit, uri: str)
     writer.commit(PATIENCE_S, known)
     assert writer.keep(delivery) == known
     assert writer.commit(0.0, known).receipts == ()
+
+
+def test_a_delivery_repeated_during_its_commit_is_not_stored_again(
+    kit, uri: str, monkeypatch
+) -> None:
+    """Nor is what was called kept out of the spool before it is in the store."""
+    writer = Writer(uri, "r", AT_ONCE, place_of(uri))
+    known = told(writer)
+    delivery = kit.stored(kit.chunk(SBIN, *JANUARY), run_id="r")
+    writer.keep(delivery)
+    put, waiting = tables.put_candles, []
+
+    def put_when_repeated(*arguments):
+        assert writer.keep(delivery) == known
+        waiting.extend(place_of(uri).rglob("*.arrow"))
+        put(*arguments)
+
+    monkeypatch.setattr(tables, "put_candles", put_when_repeated)
+    assert len(writer.commit(PATIENCE_S, known).receipts) == 1
+    assert writer.commit(0.0, known).receipts == ()
+    assert len(kit.receipts(uri)) == len(waiting) == 1
+    assert list(place_of(uri).rglob("*.arrow")) == []
+
+
+def test_a_delivery_repeated_to_a_new_incarnation_is_not_stored_again(kit, uri: str) -> None:
+    """Before that has recovered what the one before had kept."""
+    first, second = (Writer(uri, "r", AT_ONCE, place_of(uri)) for _ in range(2))
+    delivery = kit.stored(kit.chunk(SBIN, *JANUARY), run_id="r")
+    first.keep(delivery)
+    die(first)
+    known = second.keep(delivery)
+    assert len(second.commit(0.0, None).receipts) == 1
+    assert second.commit(0.0, known).receipts == ()
+    assert len(kit.receipts(uri)) == 1
+    second.tidy()
+    assert list(place_of(uri).iterdir()) == []
 
 
 def test_a_new_incarnation_commits_and_tells_what_the_one_before_had_kept(kit, uri: str) -> None:

@@ -6,8 +6,9 @@ from datetime import date, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.market.candles import Delivery
 from actors.market.chunk import Cause, Status
-from actors.writer.batch import has_rows, layers, unanswered
+from actors.writer.batch import check, has_rows, layers, unanswered
 from actors.writer.occupied import Occupied, extent, series
 
 DAWN = date(2024, 1, 1)
@@ -48,6 +49,56 @@ def test_layers_keep_the_order_of_what_overlaps(kit, batch, standing):
                 assert depth[id(one)] < depth[id(other)]
             elif touch(one, other):  # without rows: looked at first in its layer
                 assert depth[id(one)] <= depth[id(other)]
+
+
+others = st.tuples(
+    st.integers(0, 30),
+    st.integers(0, 12),
+    st.integers(-1, 1),
+    st.sampled_from(["stored", "empty", "failed"]),
+)
+
+
+def days_of(delivery):
+    first, last = extent(delivery.receipt.chunk)
+    return [first + timedelta(n) for n in range((last - first).days + 1)]
+
+
+@given(
+    st.sampled_from(["1day", "1week", "5minute"]),
+    st.integers(0, 20),
+    st.integers(0, 20),
+    st.sampled_from(["stored", "empty", "failed"]),
+    st.lists(others, max_size=5),
+)
+def test_of_a_late_answer_the_days_are_left_that_no_newer_one_has(
+    kit, timeframe, n, more, outcome, answers
+):
+    """In pieces that keep its rows and each tell of them; once they are in the store, nothing is."""
+    chunk = kit.chunk("N|A", DAWN + timedelta(n), DAWN + timedelta(n + more), timeframe)
+    late = getattr(kit, outcome)(chunk)
+    known = [
+        kit.receipt(
+            kit.chunk("N|A", DAWN + timedelta(n), DAWN + timedelta(n + more), timeframe),
+            Status(status),
+            run_id="other",
+            fetched_at=late.receipt.fetched_at + timedelta(seconds=later),
+        )
+        for n, more, later, status in answers
+    ]
+    newer = [r for r in known if r.fetched_at > late.receipt.fetched_at and r.status != "failed"]
+    overtaken = {day for receipt in newer for day in days_of(Delivery(receipt))}
+    left = unanswered([late], known)
+    wanted = [day for day in days_of(late) if day not in overtaken]
+    assert sorted(day for piece in left for day in days_of(piece)) == wanted
+    for piece in left:
+        check(piece)
+        assert chunk.first <= piece.receipt.chunk.first <= piece.receipt.chunk.last <= chunk.last
+        assert piece.receipt.rows == (piece.candles.num_rows if piece.candles else 0)
+    rows = [row for piece in left if piece.candles for row in piece.candles.to_pylist()]
+    whole = late.candles.to_pylist() if late.candles else []
+    assert rows == [row for row in whole if row["date"] not in overtaken]
+    assert unanswered([late], [*known, *(piece.receipt for piece in left)]) == []
 
 
 def test_deliveries_that_touch_nothing_are_one_layer(kit):

@@ -8,12 +8,16 @@ import pickle
 import subprocess
 import sys
 import threading
-from datetime import date
+from datetime import date, timedelta
+from itertools import chain
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from actors.market.errors import StoreError
+from actors.market.sessions import IST
+from actors.writer.buffer import bytes_of
 from actors.writer.reading import Store
 from actors.writer.spool import Spool, abandoned, is_abandoned, place_of
 from actors.writer.store import StoreWriter
@@ -41,9 +45,14 @@ def look(place: Path, wait_s: float = 0.0) -> list:
     """At what is abandoned, leaving it there."""
     found = []
     with contextlib.suppress(InterruptedError), abandoned(place, wait_s) as left:
-        found += left
+        found += chain.from_iterable(left)
         raise InterruptedError
     return found
+
+
+def recovered(writer: StoreWriter, place: Path) -> int:
+    with abandoned(place) as left:
+        return sum(map(writer.recover, left))
 
 
 def die(spool: Spool) -> None:
@@ -87,7 +96,8 @@ def test_a_killed_writers_answers_come_back_as_they_were(kit, tmp_path):
     given.append(aside)
     keep_and_be_killed(place, given)
     assert is_abandoned(place)
-    with abandoned(place) as left:
+    with abandoned(place) as groups:
+        (left,) = groups
         assert {d.receipt for d in left} == {d.receipt for d in given}
         was = {d.receipt.chunk: d for d in given}
         for delivery in left:
@@ -98,6 +108,29 @@ def test_a_killed_writers_answers_come_back_as_they_were(kit, tmp_path):
 def test_a_writer_on_its_way_out_is_waited_for(kit, tmp_path):
     """Its driver was killed, and it has not noticed yet."""
     keep_and_be_killed(tmp_path / "spool", [kit.stored(kit.chunk(SBIN, *JANUARY))], waiting_s=30.0)
+
+
+def test_however_much_was_left_a_group_of_it_is_in_memory(kit, tmp_path):
+    """Oldest first, whoever left it."""
+    place = tmp_path / "spool"
+    spools = [Spool(place), Spool(place)]
+    given = [
+        kit.stored(kit.chunk(f"NSE_EQ|{n}", *JANUARY, "5minute"), bars_a_day=75) for n in range(20)
+    ]
+    for n, delivery in enumerate(given):
+        spools[n % 2].put(delivery)
+    for spool in spools:
+        die(spool)
+    one_bytes = bytes_of(given[0])
+    before_bytes = pa.total_allocated_bytes()
+    found = []
+    with abandoned(place, group_bytes=3 * one_bytes) as groups:
+        for group in groups:
+            found.append([delivery.receipt for delivery in group])
+            # The group before is still there while this one is read.
+            assert pa.total_allocated_bytes() - before_bytes < 8 * one_bytes
+    assert list(chain.from_iterable(found)) == [delivery.receipt for delivery in given]
+    assert max(map(len, found)) <= 4
 
 
 def test_what_cannot_be_committed_is_left_for_the_next_one(kit, tmp_path):
@@ -121,11 +154,11 @@ def test_a_file_that_is_not_whole_is_passed_over(kit, tmp_path):
 
 
 def test_recovery_commits_each_answer_once(kit, uri):
-    """Neither one that is in the store, nor one whose days were answered since."""
+    """Neither one that is in the store, nor one whose days were all answered since."""
     committed = kit.stored(kit.chunk(SBIN, *JANUARY), 1.0)
     overtaken = kit.stored(kit.chunk(SBIN, *FEBRUARY), 2.0)
     lost = kit.stored(kit.chunk(NIFTY, *JANUARY), 3.0)
-    newer = kit.stored(kit.chunk(SBIN, FEBRUARY[1], date(2024, 3, 5)), 4.0, run_id="later")
+    newer = kit.stored(kit.chunk(SBIN, FEBRUARY[0], date(2024, 3, 5)), 4.0, run_id="later")
     place = place_of(uri, Path("/nowhere"))
     spool = Spool(place)
     for delivery in (committed, overtaken, lost):
@@ -134,11 +167,45 @@ def test_recovery_commits_each_answer_once(kit, uri):
     writer = StoreWriter(uri)
     writer.commit([committed])
     writer.commit([newer])
-    assert writer.recover(place) == 1
-    assert writer.recover(place) == 0
+    assert recovered(writer, place) == 1
+    assert recovered(writer, place) == 0
     prices = {(key, price) for key, _, _, price in kit.rows(uri)}
     assert prices == {(SBIN, 1.0), (SBIN, 4.0), (NIFTY, 3.0)}
     assert Store(uri).receipts().num_rows == 3
+
+
+def test_of_a_chunk_that_two_writers_of_a_run_had_kept_the_newest_answer_counts(kit, uri):
+    """The second one took it because the first had died before it could say that it had it."""
+    place = place_of(uri, Path("/nowhere"))
+    for price in (1.0, 2.0):
+        spool = Spool(place)
+        spool.put(kit.stored(kit.chunk(SBIN, *JANUARY), price))
+        die(spool)
+    assert recovered(StoreWriter(uri), place) == 1
+    assert {row[3] for row in kit.rows(uri)} == {2.0}
+    assert Store(uri).receipts().num_rows == 1
+
+
+def test_recovery_commits_the_days_that_nothing_newer_has_answered(kit, uri):
+    """Cut between two newer answers; a second recovery finds nothing to do."""
+    place = place_of(uri, Path("/nowhere"))
+    spool = Spool(place)
+    spool.put(kit.stored(kit.chunk(SBIN, *JANUARY), 1.0))
+    die(spool)
+    writer = StoreWriter(uri)
+    for day in (10, 31):
+        span = date(2024, 1, day), date(2024, 1, day) + timedelta(days=9)
+        writer.commit([kit.stored(kit.chunk(SBIN, *span), 2.0, run_id="later")])
+    with abandoned(place) as groups:
+        (left,) = groups
+        assert writer.recover(left) == 2
+        assert writer.recover(left) == 0
+    prices = {ts.astimezone(IST).date(): price for _, _, ts, price in kit.rows(uri)}
+    late = {day for day, price in prices.items() if price == 1.0}
+    assert {day.day for day in late} == {*range(1, 10), *range(20, 31)}
+    assert len(prices) == len(kit.rows(uri)) == 40
+    found = Store(uri).receipts().to_pylist()
+    assert sum(row["rows"] for row in found) == 40
 
 
 def test_a_spool_that_cannot_be_written_says_so(kit, tmp_path):

@@ -135,6 +135,21 @@ def test_what_a_crash_left_unfinished_is_read_back_through_checkpoints(kit, uri)
     assert sorted(found["candles_version"].to_pylist()) == [*range(1, 111), *range(112, 122)]
 
 
+def test_two_that_finish_the_same_crash_are_both_open(kit, uri, monkeypatch):
+    """One of them sees its receipts come from the other, and looks again."""
+    StoreWriter(uri)._put([kit.stored(kit.chunk(SBIN, *JANUARY))], None)
+    put = tables.put_receipts
+
+    def put_second(*arguments):
+        monkeypatch.setattr(tables, "put_receipts", put)
+        StoreWriter(uri)
+        put(*arguments)
+
+    monkeypatch.setattr(tables, "put_receipts", put_second)
+    StoreWriter(uri).commit([kit.stored(kit.chunk(NIFTY, *JANUARY))])
+    assert len(kit.receipts(uri)) == len(set(kit.receipts(uri))) == 2
+
+
 def test_the_log_is_never_cleaned_up_by_itself(kit, uri):
     """Else the receipts of a crash long ago could be gone."""
     StoreWriter(uri)
