@@ -24,6 +24,8 @@ _COLUMNS = (
     "first",
     "last",
     "rows",
+    "final",
+    "revised",
     "attempts",
     "fetched_at",
 )
@@ -41,9 +43,9 @@ class Answers:
 
     asked: list[Span] = field(default_factory=list)  # answered, be it too early
     final: list[Span] = field(default_factory=list)  # answered once all had settled, each by itself
-    given: list[Span] = field(default_factory=list)  # of them, by the provider: not derived here
     stale: list[Span] = field(default_factory=list)  # the provider has rewritten its history since
-    empty: list[Span] = field(default_factory=list)  # of them, those that brought nothing
+    empty: list[Span] = field(default_factory=list)  # of `final`, those that brought nothing
+    bare: list[Span] = field(default_factory=list)  # by the provider, without a row
     stored: list[Stored] = field(default_factory=list)
     failed: list[DeadLetter] = field(default_factory=list)
 
@@ -79,19 +81,19 @@ def _note(
 ) -> None:
     first, last, fetched_at = row["first"], row["last"], row["fetched_at"]
     is_stored = row["status"] == Status.STORED
+    is_stale = is_stored and rewritten_at is not None and fetched_at < rewritten_at
+    final = () if is_stale else held_days(timeframe, [(first, last, fetched_at)], now)
     series.asked.append(_span(first, last))
-    if is_stored and row["rows"]:
-        extent = _span(timeframe.bar_days(first)[0], timeframe.bar_days(last)[1])
-        series.stored.append(Stored(extent, row["rows"], fetched_at))
-    if is_stored and rewritten_at is not None and fetched_at < rewritten_at:
-        series.stale.append(_span(first, last))
-        return
-    final = held_days(timeframe, [(first, last, fetched_at)], now)
+    series.stale += [_span(first, last)] if is_stale else []
     series.final += final
-    if row["attempts"] or not is_derivable(timeframe):
-        series.given += final
-    if not is_stored:
-        series.empty += final
+    series.empty += () if is_stored else final
+    given = final if row["attempts"] or not is_derivable(timeframe) else ()
+    if not (is_stored and row["rows"]):
+        series.bare += given
+        return
+    extent = _span(timeframe.bar_days(first)[0], timeframe.bar_days(last)[1])
+    revised = row["rows"] if row["revised"] is None else row["revised"]  # None: nobody looked
+    series.stored.append(Stored(extent, row["rows"], fetched_at, row["final"], revised, given))
 
 
 def _rows(receipts: pa.Table) -> Iterator[dict[str, Any]]:

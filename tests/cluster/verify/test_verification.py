@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+import shutil
+from datetime import UTC, date, datetime, time, timedelta
 
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 
@@ -16,6 +18,7 @@ from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 from cluster.derive import compute
 from cluster.derived import due, is_derived
+from cluster.plan import plan
 from cluster.verify.judgement import Reason
 from cluster.verify.repair import repair
 from cluster.verify.verification import verify
@@ -151,6 +154,70 @@ def test_the_repair_asks_for_the_holes_alone_and_closes_them(holed):
     later = NOW + timedelta(hours=1)
     assert found_in(holed, now=later) == []
     assert repair(verify(Store(holed), wants(), later)).chunks == ()
+
+
+@pytest.fixture(scope="module")
+def updated(tmp_path_factory):
+    """Ten daily updates: each asks once more for all but one of the days of the one before."""
+    uri = str(tmp_path_factory.mktemp("updated") / "store")
+    some = wants([SBIN, CIPLA, REFERENCE], ["5minute", "1day"], first=UPDATED, last=None)
+    for day in (date(2024, 2, 1) + timedelta(days=n) for n in range(10)):
+        now = datetime.combine(day, time(10), IST)
+        chunks = plan(some, held(Store(uri).receipts()), now).chunks
+        StoreWriter(uri).commit([delivery(chunk, at=now) for chunk in chunks])
+    receipts = Store(uri).receipts()
+    assert receipts.filter(pc.equal(receipts["timeframe"], "5minute")).num_rows == 3 * 10
+    return uri
+
+
+UPDATED, TEN_LATER = date(2024, 1, 1), datetime(2024, 2, 10, 20, tzinfo=IST)
+
+#: What is deleted; what verify then says of the 5-minute bars: reason, first and last day, sessions.
+DELETED = {
+    "whole": ("false", []),
+    "oldest": ("date = '2024-01-03'", [(Reason.LOST, date(2024, 1, 3), date(2024, 1, 3), 1)]),
+    "in all of them but the last": (
+        "date = '2024-01-09'",
+        [(Reason.LOST, date(2024, 1, 9), date(2024, 1, 9), 1)],
+    ),
+    "minutes of an old day": (
+        "date = '2024-01-05' AND ts >= '2024-01-05T05:00:00Z'",
+        [(Reason.LOST, date(2024, 1, 5), date(2024, 1, 5), 0)],
+    ),
+    "two old days": (
+        "date IN ('2024-01-03', '2024-01-08')",
+        [(Reason.LOST, date(2024, 1, n), date(2024, 1, n), 1) for n in (3, 8)],
+    ),
+    "an old and a recent day": (
+        "date IN ('2024-01-04', '2024-01-16')",
+        [
+            (Reason.LOST, date(2024, 1, 4), date(2024, 1, 4), 1),
+            (Reason.LOST, date(2024, 1, 16), date(2024, 1, 16), 1),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("labels", [["5minute"], ["5minute", "1day"]], ids=["alone", "daily too"])
+@pytest.mark.parametrize(("where", "gaps"), DELETED.values(), ids=DELETED)
+def test_a_hole_is_found_though_newer_answers_overlap_those_that_filled_it(
+    updated, tmp_path, where, gaps, labels
+):
+    """Of a thin share's silent days ten answers say the same; daily bars may be there to tell."""
+    uri = shutil.copytree(updated, tmp_path / "store")
+    DeltaTable(uri / "candles").delete(f"timeframe = '5minute' AND {where}")
+    some = wants([SBIN, CIPLA, REFERENCE], labels, first=UPDATED, last=None)
+    assert found_in(str(uri), some, TEN_LATER) == sorted(
+        (key, "5minute", *gap)
+        for key in (SBIN, CIPLA, REFERENCE)
+        for gap in gaps
+        if gap[1] in traded_days(key)
+    )
+
+
+def traded_days(key):
+    chunk = Chunk(key, key, Timeframe.parse("5minute"), UPDATED, TEN_LATER.date())
+    return delivery(chunk).candles["date"].to_pylist()
 
 
 def test_what_lacks_by_one_answer_is_believed_by_two(tmp_path):
