@@ -47,7 +47,8 @@ class Verification:
 
     @property
     def is_complete(self) -> bool:
-        return not self.incomplete and not self.undecided
+        """No gap is known of. There may be some yet among the days that are undecided."""
+        return not self.incomplete
 
 
 def verify(store: Store, wants: Sequence[Want], now: datetime) -> Verification:

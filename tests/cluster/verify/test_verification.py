@@ -18,7 +18,9 @@ from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 from cluster.derive import compute
 from cluster.derived import due, is_derived
+from cluster.exit import Exit
 from cluster.plan import plan
+from cluster.verify.job import verify_store
 from cluster.verify.judgement import Reason
 from cluster.verify.repair import repair
 from cluster.verify.verification import verify
@@ -240,13 +242,41 @@ def test_without_the_calendar_silent_days_are_undecided_and_one_request_decides_
     uri = fill(str(tmp_path / "store"), Filling(), keys=[SBIN, INFY], labels=["1day"])
     some = wants([SBIN, INFY], ["1day"])
     first = verify(Store(uri), some, NOW)
-    assert not first.is_complete
-    assert first.incomplete == set()
+    assert first.is_complete, "no gap is known of"
     assert len(first.undecided) == 10
     plan = repair(first)
     assert [chunk.id for chunk in plan.chunks] == [f"{REFERENCE}/1day/{FIRST}/{LAST}"]
     StoreWriter(uri).commit([delivery(chunk, at=NOW) for chunk in plan.chunks])
     assert verify(Store(uri), some, NOW + timedelta(hours=1)).is_complete
+
+
+def test_a_store_held_against_its_own_receipts_is_whole_without_the_calendar(tmp_path):
+    uri = fill(
+        str(tmp_path / "store"), Filling(), keys=[SBIN, RELIANCE, INFY], labels=["1day", "5minute"]
+    )
+    verified = verify_store(uri, None, None)
+    assert (verified.exit, verified.found.incomplete) == (Exit.DONE, set())
+    assert len(verified.found.undecided) == 10
+    DeltaTable(f"{uri}/candles").delete("date = '2024-01-16' AND timeframe = '5minute'")
+    assert verify_store(uri, None, None).exit is Exit.INCOMPLETE
+
+
+def test_of_a_store_held_against_its_own_receipts_only_days_that_were_asked_for_are_due(tmp_path):
+    """Two spans years apart; a third within the second, which failed, is asked for."""
+    uri, daily = str(tmp_path / "store"), Timeframe.parse("1day")
+    spans = [(date(2022, 1, 3), date(2022, 1, 31)), (date(2024, 1, 1), date(2024, 1, 31))]
+    asked = [Chunk(k, k, daily, *span) for k in (SBIN, INFY, REFERENCE) for span in spans]
+    StoreWriter(uri).commit([delivery(chunk) for chunk in asked])
+    assert verify_store(uri, None, None).exit is Exit.DONE
+    (within, *_) = verify_store(uri, date(2022, 1, 10), date(2024, 1, 5)).found.verdicts
+    assert within.due == within.there == 15 + 5
+
+    late = Chunk(SBIN, SBIN, daily, date(2024, 1, 29), date(2024, 2, 6))
+    StoreWriter(uri).commit([delivery(late, "fail")])
+    verified = verify_store(uri, None, None)
+    (gap,) = (gap for verdict in verified.found.verdicts for gap in verdict.gaps)
+    assert (verified.exit, gap.reason) == (Exit.INCOMPLETE, Reason.FAILED)
+    assert (gap.first, gap.last) == (date(2024, 2, 1), date(2024, 2, 6))
 
 
 def test_an_empty_store_was_never_asked_anything(tmp_path):
