@@ -19,7 +19,7 @@ from cluster.plan import Want
 from cluster.provider import provider_of
 from cluster.scan import execute, prepare
 from cluster.segments import SEGMENTS
-from cluster.verify.repair import repair
+from cluster.verify.repair import make_again, repair
 from cluster.verify.verification import Verification, verify
 
 if TYPE_CHECKING:
@@ -53,6 +53,9 @@ def verify_config(
             run = execute(prepared, console, address)
             told, run_exit = [*told, *run.lines], run.exit
             found = verify(prepared.store, due, datetime.now(UTC))
+            has_ended = config.derive and run_exit in (Exit.DONE, Exit.INCOMPLETE)
+            if has_ended and make_again(prepared.store, found, run.summary.run_id):
+                found = verify(prepared.store, due, datetime.now(UTC))
     found = replace(found, unresolved=wants.unresolved)
     if run_exit in (Exit.DONE, Exit.INCOMPLETE) and (wants.unforgiven or not found.is_complete):
         run_exit = Exit.INCOMPLETE

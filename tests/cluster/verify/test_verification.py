@@ -16,8 +16,6 @@ from actors.market.timeframe import Timeframe
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
-from cluster.derive import compute
-from cluster.derived import due, is_derived
 from cluster.exit import Exit
 from cluster.plan import plan
 from cluster.verify.job import verify_store
@@ -312,43 +310,3 @@ def test_what_has_not_settled_is_not_due(tmp_path):
     assert found_in(uri, some, next_day) == [
         (SBIN, "1day", Reason.NEVER_ASKED, date(2024, 4, 1), date(2024, 4, 1), 1)
     ]
-
-
-def test_derived_bars_are_repaired_by_their_minutes_or_by_making_them(tmp_path):
-    """A thin share's silent days are no better known for having been derived from one answer."""
-    uri, span = str(tmp_path / "store"), (date(2024, 1, 1), date(2024, 1, 31))
-    some = wants([CIPLA], ["1minute", "5minute"], *span)
-    chunks = [Chunk(CIPLA, CIPLA, Timeframe.parse("1minute"), *span)]
-    chunks += [Chunk(REFERENCE, REFERENCE, Timeframe.parse("1day"), *span)]
-    StoreWriter(uri).commit([delivery(chunk) for chunk in chunks])
-    derive(uri, some)
-    found = verify(Store(uri), some, NOW)
-    silent = {g.first for v in found.verdicts for g in v.gaps}
-    assert {g.reason for v in found.verdicts for g in v.gaps} == {Reason.UNCONFIRMED}
-    assert len(silent) > 1
-    assert {c.timeframe.label for c in repair(found, derive=True).chunks} == {"1minute"}
-
-    hole = "timeframe = '5minute' AND date = '2024-01-17'"
-    DeltaTable(f"{uri}/candles").delete(hole)
-    lost = verify(Store(uri), some, NOW)
-    gaps = [(str(v.timeframe), g.reason) for v in lost.verdicts for g in v.gaps]
-    assert ("5minute", Reason.LOST) in gaps
-    (chunk,) = repair(lost, derive=True).chunks
-    assert (chunk.timeframe.label, chunk.first, chunk.last) == ("1minute", *span)
-    StoreWriter(uri).commit([delivery(chunk, at=NOW)])
-    derive(uri, some)
-    assert verify(Store(uri), some, NOW + timedelta(hours=1)).is_complete
-
-    for table in ("candles", "chunks"):
-        DeltaTable(f"{uri}/{table}").delete("timeframe = '5minute'")
-    unmade = verify(Store(uri), some, NOW + timedelta(hours=1))
-    reasons = [(str(v.timeframe), g.reason) for v in unmade.verdicts for g in v.gaps]
-    assert reasons == [("5minute", Reason.NEVER_ASKED)]
-    assert repair(unmade, derive=True).chunks == ()
-
-
-def derive(uri, some):
-    """What a run does once it has fetched the minutes."""
-    receipts = Store(uri).receipts()
-    longer = [want for want in some if is_derived(want)]
-    compute(Store(uri), due(longer, receipts, held(receipts), NOW), "run")
