@@ -15,10 +15,9 @@ from actors.market.sessions import settled_at
 from actors.market.timeframe import Timeframe
 from cluster.coverage import Span, Spans, subtracted, united
 from cluster.days import BarDays, Ints, Mask
-from cluster.verify.answers import Answers, Series
-from cluster.verify.audit import Loss, audit
+from cluster.verify.answers import Answers, Loss, Series, audit
 from cluster.verify.counts import Counts, is_daily
-from cluster.verify.judgement import Evidence, judge
+from cluster.verify.judgement import Evidence, Verdict, explained, gaps, judge
 from cluster.verify.openings import (
     DAILY,
     ShortSession,
@@ -27,7 +26,6 @@ from cluster.verify.openings import (
     openings,
     short_sessions,
 )
-from cluster.verify.series import Verdict, explained, gaps
 
 
 @dataclass(frozen=True, slots=True)

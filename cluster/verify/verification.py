@@ -21,8 +21,8 @@ from cluster.universe import Unresolved
 from cluster.verify.answers import Answers, Series, answers
 from cluster.verify.counts import Counts
 from cluster.verify.examination import Examination
+from cluster.verify.judgement import Verdict
 from cluster.verify.openings import DAILY, ShortSession
-from cluster.verify.series import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cluster.days import Days
-from cluster.verify.audit import Stored, audit
+from cluster.verify.answers import Stored, audit
 
 DAYS = Days(1, 12)
 days = st.integers(DAYS.first, DAYS.last)
