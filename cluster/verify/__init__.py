@@ -3,10 +3,8 @@
 job           the command; report: what it prints; repair: gaps as a plan
 verification  a store and what is wanted of it in, verdicts out
 examination   brings together what is known of each series
-  answers       what the receipts say of it
+  answers       what the receipts say of it, and whether the rows stand that they speak of
   counts        how many bars stand on each day
-  audit         whether the rows stand that receipts speak of
   openings      on which days the exchange was open
-judgement     the rule: one reason for each bar that is missing
-series        the verdict: gaps
+judgement     the rule: one reason for each bar that is missing; the verdict: gaps
 """

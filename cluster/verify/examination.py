@@ -15,10 +15,9 @@ from actors.market.sessions import settled_at
 from actors.market.timeframe import Timeframe
 from cluster.coverage import Span, Spans, subtracted, united
 from cluster.days import BarDays, Ints, Mask
-from cluster.verify.answers import Answers, Series
-from cluster.verify.audit import Loss, losses
+from cluster.verify.answers import Answers, Loss, Series, audit
 from cluster.verify.counts import Counts, is_daily
-from cluster.verify.judgement import Evidence, judge
+from cluster.verify.judgement import Evidence, Verdict, explained, gaps, judge
 from cluster.verify.openings import (
     DAILY,
     ShortSession,
@@ -27,7 +26,6 @@ from cluster.verify.openings import (
     openings,
     short_sessions,
 )
-from cluster.verify.series import Verdict, explained, gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,8 @@ class Testimony:
 
     bars: Ints
     traded: Mask
-    silent: Ints  # answers of the provider without a bar; 0 where rows of theirs are lost
+    given: Ints  # answers of the provider; none whose rows cannot be accounted for
+    silent: Ints  # of them, those without a bar; 0 where rows of theirs are lost
     losses: list[Loss]
 
 
@@ -119,13 +118,15 @@ class Examination:
     def _testimony(self, key: str, timeframe: Timeframe) -> Testimony:
         answers, counted = self._answers(key, timeframe), self._counted[timeframe]
         bars = self._counts.bars(key, timeframe)
-        lost = losses(answers.stored, bars, self._days, counted)
-        sound = self._days.held([counted]) & ~self._days.held(loss.extent for loss in lost)
+        found = audit(answers.stored, bars, self._days, counted)
+        sound = self._days.held([counted]) & ~self._days.held(loss.extent for loss in found.losses)
+        given = self._days.counted((*answers.bare, *found.given))
         return Testimony(
             bars=bars,
             traded=self._counts.traded(key, timeframe),
-            silent=np.where(sound & (bars == 0), self._days.counted(answers.given), 0),
-            losses=lost,
+            given=given,
+            silent=np.where(sound & (bars == 0), given, 0),
+            losses=found.losses,
         )
 
     def _verdict(
@@ -170,7 +171,7 @@ class Examination:
             due=wanted & (may_be_due | present),
             present=present,
             answered=answered > 0,
-            given=bars.labelled(days.counted(answers.given)),
+            given=bars.labelled(mine.given),
             asked=bars.any(days.held(answers.asked)),
             stale=bars.any(days.held(answers.stale)),
             failed=bars.any(days.held(letter.span for letter in answers.failed)),

@@ -12,13 +12,14 @@ from actors.market.instrument import Instrument
 from actors.market.timeframe import Timeframe
 from actors.writer.reading import Store
 from cluster.config import RunConfig
+from cluster.coverage import intersected, united
 from cluster.exit import Exit
 from cluster.occupancy import recover
 from cluster.plan import Want
 from cluster.provider import provider_of
 from cluster.scan import execute, prepare
 from cluster.segments import SEGMENTS
-from cluster.verify.repair import repair
+from cluster.verify.repair import make_again, repair
 from cluster.verify.verification import Verification, verify
 
 if TYPE_CHECKING:
@@ -47,11 +48,14 @@ def verify_config(
         due = (*wants.wants, *wants.derived)
         told, run_exit = [*wants.warnings, *wants.notes], Exit.DONE
         found = verify(prepared.store, due, datetime.now(UTC))
-        if fetch and not found.is_complete:
+        if fetch and (found.incomplete or found.undecided):
             prepared = replace(prepared, plan=repair(found, derive=config.derive))
             run = execute(prepared, console, address)
             told, run_exit = [*told, *run.lines], run.exit
             found = verify(prepared.store, due, datetime.now(UTC))
+            has_ended = config.derive and run_exit in (Exit.DONE, Exit.INCOMPLETE)
+            if has_ended and make_again(prepared.store, found, run.summary.run_id):
+                found = verify(prepared.store, due, datetime.now(UTC))
     found = replace(found, unresolved=wants.unresolved)
     if run_exit in (Exit.DONE, Exit.INCOMPLETE) and (wants.unforgiven or not found.is_complete):
         run_exit = Exit.INCOMPLETE
@@ -69,20 +73,20 @@ def verify_store(uri: str, first: date | None, last: date | None) -> Verified:
 
 
 def _asked(store: Store, first: date, last: date) -> Sequence[Want]:
-    """From the first to the last day that anything was asked of, for each instrument and timeframe."""
-    series = ["instrument_key", "timeframe"]
+    """The days that anything was asked of, for each instrument and timeframe."""
     asked = (
         store.receipts()
-        .group_by(series)
-        .aggregate([("symbol", "max"), ("first", "min"), ("last", "max")])
+        .group_by(["instrument_key", "timeframe"])
+        .aggregate([("symbol", "max"), ("first", "list"), ("last", "list")])
     )
+    within = ((first.toordinal(), last.toordinal()),)
     wants = []
     for row in sorted(asked.to_pylist(), key=lambda row: (row["symbol_max"], row["timeframe"])):
-        begin, end = max(first, row["first_min"]), min(last, row["last_max"])
-        if begin <= end:
-            key = row["instrument_key"]
-            segment = key.partition("|")[0]
-            exchange = SEGMENTS.get(segment, "")
-            instrument = Instrument(key, row["symbol_max"], exchange, segment, "")
-            wants.append(Want(instrument, Timeframe.parse(row["timeframe"]), begin, end))
+        key = row["instrument_key"]
+        segment = key.partition("|")[0]
+        instrument = Instrument(key, row["symbol_max"], SEGMENTS.get(segment, ""), segment, "")
+        ends = (map(date.toordinal, row[name]) for name in ("first_list", "last_list"))
+        for begin, end in intersected(united(zip(*ends, strict=True)), within):
+            days = date.fromordinal(begin), date.fromordinal(end)
+            wants.append(Want(instrument, Timeframe.parse(row["timeframe"]), *days))
     return wants

@@ -1,23 +1,27 @@
-"""The requests that may fill the gaps, as an ordinary plan."""
+"""What may fill the gaps: requests, as an ordinary plan, and bars to be made again."""
 
 from __future__ import annotations
 
 from actors.market.session_days import REFERENCE_INDEX
-from cluster.derived import is_derived, minutes_for
+from actors.writer.coverage import held
+from actors.writer.reading import Store
+from cluster.derive import compute
+from cluster.derived import MINUTE, due, is_derived, minutes_for
+from cluster.occupancy import occupied
 from cluster.plan import Plan, Want, plan
 from cluster.verify.judgement import Reason
 from cluster.verify.openings import DAILY
 from cluster.verify.verification import Verification
 
 #: Of bars that are derived: there will be others once the minutes are in order.
-_UNMADE = frozenset({Reason.NEVER_ASKED, Reason.NOT_FINAL, Reason.STALE})
+_UNMADE = frozenset({Reason.NEVER_ASKED, Reason.NOT_FINAL, Reason.STALE, Reason.LOST})
 
 
 def repair(found: Verification, *, derive: bool = False) -> Plan:
     """Ask for every gap again, in the fewest requests; and for the calendar where it is missing.
 
     With `derive`, for minutes in the place of what is made of them; where that was only not made yet,
-    there is nothing to ask.
+    or is lost, there is nothing to ask.
     """
     wants = []
     for verdict in found.verdicts:
@@ -31,3 +35,25 @@ def repair(found: Verification, *, derive: bool = False) -> Plan:
         wants.append(Want(REFERENCE_INDEX, DAILY, *found.span))
     # Of these days, what earlier receipts say is just what is in doubt.
     return plan(wants, {}, found.now)
+
+
+def make_again(store: Store, found: Verification, run_id: str) -> int:
+    """Make derived bars that are lost of the minutes that stand, and count them.
+
+    Raises UsageError if another run is writing to the store.
+    """
+    wants = [
+        Want(verdict.instrument, verdict.timeframe, *gap.asks)
+        for verdict in found.verdicts
+        for gap in verdict.gaps
+        if gap.reason is Reason.LOST
+    ]
+    derived = [want for want in wants if is_derived(want)]
+    receipts = store.receipts()
+    # As if nothing were made of them: what receipts say of the bars themselves is in doubt.
+    minutes = {of: spans for of, spans in held(receipts).items() if of[1] == MINUTE.label}
+    some = due(derived, receipts, minutes, found.now)
+    if not some:
+        return 0
+    with occupied(store.uri):
+        return compute(store, some, run_id).bars

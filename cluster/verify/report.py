@@ -13,8 +13,7 @@ from rich.table import Table
 from actors.market.instrument import Instrument
 from actors.market.session_days import REFERENCE, is_weekend
 from actors.market.sessions import IST
-from cluster.verify.judgement import Reason
-from cluster.verify.series import Gap, Verdict
+from cluster.verify.judgement import Gap, Reason, Verdict
 from cluster.verify.verification import Verification
 
 #: So many gaps are listed for people; `--json` gives all.

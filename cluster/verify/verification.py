@@ -21,8 +21,8 @@ from cluster.universe import Unresolved
 from cluster.verify.answers import Answers, Series, answers
 from cluster.verify.counts import Counts
 from cluster.verify.examination import Examination
+from cluster.verify.judgement import Verdict
 from cluster.verify.openings import DAILY, ShortSession
-from cluster.verify.series import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class Verification:
 
     @property
     def is_complete(self) -> bool:
-        return not self.incomplete and not self.undecided
+        """No gap is known of. There may be some yet among the days that are undecided."""
+        return not self.incomplete
 
 
 def verify(store: Store, wants: Sequence[Want], now: datetime) -> Verification:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
 
+from actors.market.chunk import Chunk
 from actors.market.session_days import REFERENCE
+from actors.market.timeframe import Timeframe
+from actors.writer.store import StoreWriter
 from cluster.lookalike.launch import Lookalike, run_lookalike
 from tests.cluster.test_cli import candlefleet
-from tests.cluster.verify.conftest import INFY, SBIN, Filling, fill
+from tests.cluster.verify.conftest import INFY, SBIN, Filling, delivery, fill
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +98,30 @@ def test_rows_that_vanished_from_the_table_are_found(store, tmp_path):
     (gap,) = json.loads(done.stdout)["gaps"]
     assert (gap["reason"], gap["first"], gap["last"]) == ("lost", "2024-02-06", "2024-02-06")
     assert gap["note"] == "1 row is not there"
+
+
+def test_derived_bars_that_are_gone_are_made_again_of_their_minutes(tmp_path, exchange):
+    """First made by the repair, then lost, then made again: nothing is sent for either."""
+    first, last = date(2024, 1, 1), date(2024, 1, 31)
+    asked = [(SBIN, "1minute"), (REFERENCE, "1day")]
+    chunks = [Chunk(key, key, Timeframe.parse(label), first, last) for key, label in asked]
+    StoreWriter(str(tmp_path / "store")).commit([delivery(chunk) for chunk in chunks])
+    path = tmp_path / "config.yaml"
+    path.write_text(
+        f"store: {tmp_path / 'store'}\nuniverse: {{symbols: [SBIN]}}\nderive: true\n"
+        f"timeframes: [5minute]\ndates: {{from: {first}, to: {last}}}\n"
+    )
+    before = exchange.judge()["requests"]
+    assert candlefleet("verify", path, *at(exchange), "--fetch").returncode == 0
+    candles = DeltaTable(tmp_path / "store" / "candles")
+    candles.delete("timeframe = '5minute' AND date = '2024-01-17'")
+
+    done = candlefleet("verify", path, *at(exchange), "--json")
+    (gap,) = json.loads(done.stdout)["gaps"]
+    assert (done.returncode, gap["reason"], gap["timeframe"]) == (1, "lost", "5minute")
+    done = candlefleet("verify", path, *at(exchange), "--fetch", "--json")
+    assert (done.returncode, json.loads(done.stdout)["gaps"]) == (0, [])
+    assert exchange.judge()["requests"] == before
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def receipt(draw, key, frame, now, bars):
     first, last = span(draw)
     status = draw.choices(list(Status), weights=[8, 1, 1])[0]
     rows = sum(n for day, n in bars[key, frame].items() if day in whole(frame, first, last))
-    rows += draw.choice([0, 0, 0, 1, 2])
+    rows += draw.choice([0, 0, 0, 1, 2, -1])
     at = now - timedelta(seconds=draw.randrange(14 * 24 * 3600), microseconds=draw.randrange(10**6))
     chunk = Chunk(key, key, frame, first, last)
     stored = status is Status.STORED
@@ -87,10 +87,16 @@ def receipt(draw, key, frame, now, bars):
         status=status,
         run_id="r",
         fetched_at=at,
-        rows=rows if stored else 0,
+        rows=max(0, rows) if stored else 0,
         attempts=draw.choice([0, 1, 1, 1]),
         outdates=told,
+        final=draw.random() < 0.8,
+        revised=draw.choice([0, 0, 0, 1]),
     )
+
+
+def days_of(receipt):
+    return whole(receipt.chunk.timeframe, receipt.chunk.first, receipt.chunk.last)
 
 
 def whole(frame, first, last):
@@ -121,8 +127,12 @@ class Naive:
         ]
 
     def given_by(self, key, frame, day):
-        """Of them, the provider's: what was made of minutes, without a request, says nothing new."""
-        return [r for r in self.held_by(key, frame, day) if r.attempts or frame != MINUTES]
+        """Of them, the provider's: what was made of minutes, without a request, says nothing new.
+
+        Nor does one that counts rows of which nobody knows where they are.
+        """
+        held = [r for r in self.held_by(key, frame, day) if r.attempts or frame != MINUTES]
+        return [r for r in held if r not in self.audit(key, frame)[1]]
 
     def is_stale(self, receipt):
         since = self.since.get(receipt.chunk.instrument_key)
@@ -135,18 +145,30 @@ class Naive:
         """Timeframes are witnesses if they are wanted of the instrument; the daily one always is."""
         return frame == DAILY or (key, frame) in self.world.wanted
 
-    def lost(self, key, frame):
-        """Days of receipts that count more rows than stand, and that no newer one overlaps."""
+    def audit(self, key, frame):
+        """Losses as (days, least rows, most rows), and the receipts whose rows cannot be accounted for."""
         stored = [r for r in self.of(key, frame, [Status.STORED]) if r.rows]
-        found = set()
-        for receipt in stored:
-            mine = whole(frame, receipt.chunk.first, receipt.chunk.last)
-            newer = [r for r in stored if r.fetched_at > receipt.fetched_at]
-            overlapped = any(mine & whole(frame, r.chunk.first, r.chunk.last) for r in newer)
+        losses, doubtful, accounted = [], [], set()
+        for receipt in sorted(stored, key=lambda r: r.fetched_at, reverse=True):
+            mine = days_of(receipt)
+            newer = [r for r in stored if r.fetched_at > receipt.fetched_at and days_of(r) & mine]
             standing = sum(n for day, n in self.world.bars[key, frame].items() if day in mine)
-            if not overlapped and standing < receipt.rows:
-                found |= mine
-        return found
+            missing = receipt.rows - standing - sum(n for days, n, _ in losses if days <= mine)
+            excused = sum(r.revised for r in newer)
+            excused += sum(most - n * (days <= mine) for days, n, most in losses if days & mine)
+            free = sorted(mine - accounted)
+            settled = receipt.final or len(free) == len(mine)
+            if missing > excused and free and settled:
+                days = {d for d in SPAN if free[0] <= d <= free[-1]}
+                losses.append((days, missing - excused, missing))
+                missing = 0
+            accounted |= mine if missing == 0 else set()
+            doubtful += [receipt] if missing > 0 else []
+        return losses, doubtful
+
+    def lost(self, key, frame):
+        """Days on which rows may be missing."""
+        return set().union(*(days for days, *_ in self.audit(key, frame)[0]))
 
     def alike(self, key):
         """Instruments that trade on the same days."""

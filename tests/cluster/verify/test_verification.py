@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+import shutil
+from datetime import UTC, date, datetime, time, timedelta
 
+import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 
@@ -14,8 +16,9 @@ from actors.market.timeframe import Timeframe
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
-from cluster.derive import compute
-from cluster.derived import due, is_derived
+from cluster.exit import Exit
+from cluster.plan import plan
+from cluster.verify.job import verify_store
 from cluster.verify.judgement import Reason
 from cluster.verify.repair import repair
 from cluster.verify.verification import verify
@@ -153,6 +156,70 @@ def test_the_repair_asks_for_the_holes_alone_and_closes_them(holed):
     assert repair(verify(Store(holed), wants(), later)).chunks == ()
 
 
+@pytest.fixture(scope="module")
+def updated(tmp_path_factory):
+    """Ten daily updates: each asks once more for all but one of the days of the one before."""
+    uri = str(tmp_path_factory.mktemp("updated") / "store")
+    some = wants([SBIN, CIPLA, REFERENCE], ["5minute", "1day"], first=UPDATED, last=None)
+    for day in (date(2024, 2, 1) + timedelta(days=n) for n in range(10)):
+        now = datetime.combine(day, time(10), IST)
+        chunks = plan(some, held(Store(uri).receipts()), now).chunks
+        StoreWriter(uri).commit([delivery(chunk, at=now) for chunk in chunks])
+    receipts = Store(uri).receipts()
+    assert receipts.filter(pc.equal(receipts["timeframe"], "5minute")).num_rows == 3 * 10
+    return uri
+
+
+UPDATED, TEN_LATER = date(2024, 1, 1), datetime(2024, 2, 10, 20, tzinfo=IST)
+
+#: What is deleted; what verify then says of the 5-minute bars: reason, first and last day, sessions.
+DELETED = {
+    "whole": ("false", []),
+    "oldest": ("date = '2024-01-03'", [(Reason.LOST, date(2024, 1, 3), date(2024, 1, 3), 1)]),
+    "in all of them but the last": (
+        "date = '2024-01-09'",
+        [(Reason.LOST, date(2024, 1, 9), date(2024, 1, 9), 1)],
+    ),
+    "minutes of an old day": (
+        "date = '2024-01-05' AND ts >= '2024-01-05T05:00:00Z'",
+        [(Reason.LOST, date(2024, 1, 5), date(2024, 1, 5), 0)],
+    ),
+    "two old days": (
+        "date IN ('2024-01-03', '2024-01-08')",
+        [(Reason.LOST, date(2024, 1, n), date(2024, 1, n), 1) for n in (3, 8)],
+    ),
+    "an old and a recent day": (
+        "date IN ('2024-01-04', '2024-01-16')",
+        [
+            (Reason.LOST, date(2024, 1, 4), date(2024, 1, 4), 1),
+            (Reason.LOST, date(2024, 1, 16), date(2024, 1, 16), 1),
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("labels", [["5minute"], ["5minute", "1day"]], ids=["alone", "daily too"])
+@pytest.mark.parametrize(("where", "gaps"), DELETED.values(), ids=DELETED)
+def test_a_hole_is_found_though_newer_answers_overlap_those_that_filled_it(
+    updated, tmp_path, where, gaps, labels
+):
+    """Of a thin share's silent days ten answers say the same; daily bars may be there to tell."""
+    uri = shutil.copytree(updated, tmp_path / "store")
+    DeltaTable(uri / "candles").delete(f"timeframe = '5minute' AND {where}")
+    some = wants([SBIN, CIPLA, REFERENCE], labels, first=UPDATED, last=None)
+    assert found_in(str(uri), some, TEN_LATER) == sorted(
+        (key, "5minute", *gap)
+        for key in (SBIN, CIPLA, REFERENCE)
+        for gap in gaps
+        if gap[1] in traded_days(key)
+    )
+
+
+def traded_days(key):
+    chunk = Chunk(key, key, Timeframe.parse("5minute"), UPDATED, TEN_LATER.date())
+    return delivery(chunk).candles["date"].to_pylist()
+
+
 def test_what_lacks_by_one_answer_is_believed_by_two(tmp_path):
     """Of a thin share nothing but daily bars: its silent days are asked for once more, and no more."""
     uri = fill(str(tmp_path / "store"), Filling(), keys=[CIPLA, REFERENCE], labels=["1day"])
@@ -173,13 +240,41 @@ def test_without_the_calendar_silent_days_are_undecided_and_one_request_decides_
     uri = fill(str(tmp_path / "store"), Filling(), keys=[SBIN, INFY], labels=["1day"])
     some = wants([SBIN, INFY], ["1day"])
     first = verify(Store(uri), some, NOW)
-    assert not first.is_complete
-    assert first.incomplete == set()
+    assert first.is_complete, "no gap is known of"
     assert len(first.undecided) == 10
     plan = repair(first)
     assert [chunk.id for chunk in plan.chunks] == [f"{REFERENCE}/1day/{FIRST}/{LAST}"]
     StoreWriter(uri).commit([delivery(chunk, at=NOW) for chunk in plan.chunks])
     assert verify(Store(uri), some, NOW + timedelta(hours=1)).is_complete
+
+
+def test_a_store_held_against_its_own_receipts_is_whole_without_the_calendar(tmp_path):
+    uri = fill(
+        str(tmp_path / "store"), Filling(), keys=[SBIN, RELIANCE, INFY], labels=["1day", "5minute"]
+    )
+    verified = verify_store(uri, None, None)
+    assert (verified.exit, verified.found.incomplete) == (Exit.DONE, set())
+    assert len(verified.found.undecided) == 10
+    DeltaTable(f"{uri}/candles").delete("date = '2024-01-16' AND timeframe = '5minute'")
+    assert verify_store(uri, None, None).exit is Exit.INCOMPLETE
+
+
+def test_of_a_store_held_against_its_own_receipts_only_days_that_were_asked_for_are_due(tmp_path):
+    """Two spans years apart; a third within the second, which failed, is asked for."""
+    uri, daily = str(tmp_path / "store"), Timeframe.parse("1day")
+    spans = [(date(2022, 1, 3), date(2022, 1, 31)), (date(2024, 1, 1), date(2024, 1, 31))]
+    asked = [Chunk(k, k, daily, *span) for k in (SBIN, INFY, REFERENCE) for span in spans]
+    StoreWriter(uri).commit([delivery(chunk) for chunk in asked])
+    assert verify_store(uri, None, None).exit is Exit.DONE
+    (within, *_) = verify_store(uri, date(2022, 1, 10), date(2024, 1, 5)).found.verdicts
+    assert within.due == within.there == 15 + 5
+
+    late = Chunk(SBIN, SBIN, daily, date(2024, 1, 29), date(2024, 2, 6))
+    StoreWriter(uri).commit([delivery(late, "fail")])
+    verified = verify_store(uri, None, None)
+    (gap,) = (gap for verdict in verified.found.verdicts for gap in verdict.gaps)
+    assert (verified.exit, gap.reason) == (Exit.INCOMPLETE, Reason.FAILED)
+    assert (gap.first, gap.last) == (date(2024, 2, 1), date(2024, 2, 6))
 
 
 def test_an_empty_store_was_never_asked_anything(tmp_path):
@@ -215,43 +310,3 @@ def test_what_has_not_settled_is_not_due(tmp_path):
     assert found_in(uri, some, next_day) == [
         (SBIN, "1day", Reason.NEVER_ASKED, date(2024, 4, 1), date(2024, 4, 1), 1)
     ]
-
-
-def test_derived_bars_are_repaired_by_their_minutes_or_by_making_them(tmp_path):
-    """A thin share's silent days are no better known for having been derived from one answer."""
-    uri, span = str(tmp_path / "store"), (date(2024, 1, 1), date(2024, 1, 31))
-    some = wants([CIPLA], ["1minute", "5minute"], *span)
-    chunks = [Chunk(CIPLA, CIPLA, Timeframe.parse("1minute"), *span)]
-    chunks += [Chunk(REFERENCE, REFERENCE, Timeframe.parse("1day"), *span)]
-    StoreWriter(uri).commit([delivery(chunk) for chunk in chunks])
-    derive(uri, some)
-    found = verify(Store(uri), some, NOW)
-    silent = {g.first for v in found.verdicts for g in v.gaps}
-    assert {g.reason for v in found.verdicts for g in v.gaps} == {Reason.UNCONFIRMED}
-    assert len(silent) > 1
-    assert {c.timeframe.label for c in repair(found, derive=True).chunks} == {"1minute"}
-
-    hole = "timeframe = '5minute' AND date = '2024-01-17'"
-    DeltaTable(f"{uri}/candles").delete(hole)
-    lost = verify(Store(uri), some, NOW)
-    gaps = [(str(v.timeframe), g.reason) for v in lost.verdicts for g in v.gaps]
-    assert ("5minute", Reason.LOST) in gaps
-    (chunk,) = repair(lost, derive=True).chunks
-    assert (chunk.timeframe.label, chunk.first, chunk.last) == ("1minute", *span)
-    StoreWriter(uri).commit([delivery(chunk, at=NOW)])
-    derive(uri, some)
-    assert verify(Store(uri), some, NOW + timedelta(hours=1)).is_complete
-
-    for table in ("candles", "chunks"):
-        DeltaTable(f"{uri}/{table}").delete("timeframe = '5minute'")
-    unmade = verify(Store(uri), some, NOW + timedelta(hours=1))
-    reasons = [(str(v.timeframe), g.reason) for v in unmade.verdicts for g in v.gaps]
-    assert reasons == [("5minute", Reason.NEVER_ASKED)]
-    assert repair(unmade, derive=True).chunks == ()
-
-
-def derive(uri, some):
-    """What a run does once it has fetched the minutes."""
-    receipts = Store(uri).receipts()
-    longer = [want for want in some if is_derived(want)]
-    compute(Store(uri), due(longer, receipts, held(receipts), NOW), "run")
