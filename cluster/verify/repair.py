@@ -9,6 +9,7 @@ from cluster.derive import compute
 from cluster.derived import MINUTE, due, is_derived, minutes_for
 from cluster.occupancy import occupied
 from cluster.plan import Plan, Want, plan
+from cluster.state import state_dir
 from cluster.verify.judgement import Reason
 from cluster.verify.openings import DAILY
 from cluster.verify.verification import Verification
@@ -55,5 +56,5 @@ def make_again(store: Store, found: Verification, run_id: str) -> int:
     some = due(derived, receipts, minutes, found.now)
     if not some:
         return 0
-    with occupied(store.uri):
+    with occupied(store.uri, state_dir()):
         return compute(store, some, run_id).bars
