@@ -12,7 +12,7 @@ help:            ## list what can be made
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "candlefleet needs Python 3.11 or newer; try: make PYTHON=python3.11")'
-	@echo "Setting up $(VENV); this takes about a minute."
+	@echo "Setting up $(VENV); this takes a minute or two."
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --constraint constraints.txt --editable '.[dev]'
 	@touch $(READY)
