@@ -19,7 +19,7 @@ from actors.market.chunk import Receipt, Status
 from actors.market.resampling import openings_of, resampled
 from actors.market.session_days import REFERENCE
 from actors.market.sessions import opening_minute, settled_at
-from actors.writer.buffer import bytes_of
+from actors.writer.buffer import grouped
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
@@ -77,7 +77,7 @@ def compute(store: Store, some: Sequence[Due], run_id: str, *, forming: bool = F
     minutes = _Minutes(store)
     writer = StoreWriter(store.uri)
     receipts: list[Receipt] = []
-    for batch in _batches(_deliveries(minutes, some, run_id, forming=forming)):
+    for batch in grouped(_deliveries(minutes, some, run_id, forming=forming), _COMMIT_BYTES):
         receipts += writer.commit(batch).receipts
     writer.compact()
     failed = tuple(receipt for receipt in receipts if receipt.status is Status.FAILED)
@@ -181,16 +181,3 @@ def _by_month(due: Iterable[Due]) -> Iterator[list[Due]]:
     for one in due:
         months[one.chunk.timeframe.period(one.chunk.last)].append(one)
     return (months[month] for month in sorted(months))
-
-
-def _batches(deliveries: Iterable[Delivery]) -> Iterator[list[Delivery]]:
-    batch: list[Delivery] = []
-    held_bytes = 0
-    for delivery in deliveries:
-        batch.append(delivery)
-        held_bytes += bytes_of(delivery)
-        if held_bytes >= _COMMIT_BYTES:
-            yield batch
-            batch, held_bytes = [], 0
-    if batch:
-        yield batch

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from actors.market.candles import Delivery
@@ -58,3 +59,17 @@ class Buffer:
 
 def bytes_of(delivery: Delivery) -> int:
     return sum(t.nbytes for t in (delivery.candles, delivery.quarantine) if t is not None)
+
+
+def grouped(deliveries: Iterable[Delivery], group_bytes: int) -> Iterator[list[Delivery]]:
+    """The same, in order; a group is full once it has come to `group_bytes`."""
+    group: list[Delivery] = []
+    size = 0
+    for delivery in deliveries:
+        group.append(delivery)
+        size += bytes_of(delivery)
+        if size >= group_bytes:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group

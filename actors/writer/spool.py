@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from actors.market.candles import BARS, CANDLES, QUARANTINE, Delivery, label_candles
 from actors.market.errors import StoreError
 from actors.writer import object_store
-from actors.writer.buffer import bytes_of
+from actors.writer.buffer import grouped
 from actors.writer.folder import absolute
 from actors.writer.receipts import as_receipts, carried, from_carried
 
@@ -146,19 +146,8 @@ def _lock(folder: Path) -> FileLock:
 def _groups(folders: list[Path], group_bytes: int) -> Iterator[list[Delivery]]:
     told = [(path, _told(path)) for folder in folders for path in folder.glob("*.arrow")]
     ages = {path: receipt.fetched_at for path, receipt in told if receipt is not None}
-    group: list[Delivery] = []
-    size = 0
-    for path in sorted(ages, key=ages.__getitem__):
-        delivery = _read(path)
-        if delivery is None:
-            continue
-        group.append(delivery)
-        size += bytes_of(delivery)
-        if size >= group_bytes:
-            yield group
-            group, size = [], 0
-    if group:
-        yield group
+    found = map(_read, sorted(ages, key=ages.__getitem__))
+    return grouped((delivery for delivery in found if delivery is not None), group_bytes)
 
 
 def _write(path: Path, delivery: Delivery) -> None:
