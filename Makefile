@@ -21,7 +21,8 @@ demo: $(READY)   ## NIFTY 50 from the look-alike exchange, inside the real limit
 	$(BIN)/candlefleet demo
 
 test: $(READY)   ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=tests/together --numprocesses=logical --dist=worksteal
+	$(BIN)/python -m pytest tests/together
 
 check: $(READY)  ## lint, format, types, import directions
 	$(BIN)/ruff check .
