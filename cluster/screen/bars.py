@@ -1,0 +1,178 @@
+"""Bars of many instruments in flat columns, one instrument after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from actors.market.sessions import IST_SHIFT_US, closing_minute, opening_minute
+from actors.market.timeframe import Timeframe, Unit
+
+Values = npt.NDArray[np.float64]  # conditions too: 1, 0, and NaN for what nobody knows
+Ints = npt.NDArray[np.int64]
+
+US_A_MINUTE = 60_000_000
+US_A_DAY = 86_400_000_000
+UNIX_DAY = date(1970, 1, 1)
+_CLOSES = 930  # minute of the IST day: shares' close, for segments of which nothing else is known
+_SPAN_BITS = 52  # microseconds since 1970 until the year 2112
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """All of one timeframe, ascending by instrument and time.
+
+    Instrument `i` has the bars `starts[i]` up to, but not with, `starts[i + 1]`.
+    """
+
+    timeframe: Timeframe
+    keys: tuple[str, ...]
+    starts: Ints
+    ts: Ints  # microseconds since 1970 UTC at which a bar starts
+    columns: dict[str, Values]
+    final: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, timeframe: Timeframe, keys: tuple[str, ...], candles: pa.Table) -> Self:
+        """Of candles in any order: instrument_key, ts, final and numbers. `keys` ascend."""
+        number = np.searchsorted(np.array(keys, dtype=np.str_), _keys(candles)[0])
+        who: Ints = number[_keys(candles)[1]].astype(np.int64)
+        ts: Ints = candles["ts"].cast(pa.int64()).to_numpy()
+        order = np.argsort((who << _SPAN_BITS) | ts, kind="stable")
+        columns = {
+            field.name: candles[field.name].to_numpy().astype(np.float64)[order]
+            for field in candles.schema
+            if field.name not in ("instrument_key", "ts", "final")
+        }
+        starts = np.searchsorted(who[order], np.arange(len(keys) + 1)).astype(np.int64)
+        final = candles["final"].to_numpy()[order]
+        return cls(timeframe, keys, starts, ts[order], columns, final)
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    @cached_property
+    def counts(self) -> Ints:
+        return np.diff(self.starts)
+
+    @cached_property
+    def who(self) -> Ints:
+        """Number of each bar's instrument."""
+        return np.repeat(np.arange(len(self.keys)), self.counts)
+
+    @cached_property
+    def place(self) -> Ints:
+        """How many bars of the same instrument come before each."""
+        return np.arange(len(self)) - self.starts[self.who]
+
+    @cached_property
+    def day(self) -> Ints:
+        """IST day of each bar, in days since 1970."""
+        return (self.ts + IST_SHIFT_US) // US_A_DAY
+
+    @cached_property
+    def last_day(self) -> Ints:
+        """The last calendar day of each bar."""
+        if self.timeframe.is_intraday or not len(self):
+            return self.day
+        days, where = np.unique(self.day, return_inverse=True)
+        ends = [self.timeframe.bar_days(UNIX_DAY + timedelta(int(day)))[1] for day in days]
+        last: Ints = np.array([(end - UNIX_DAY).days for end in ends], np.int64)[where]
+        return last
+
+    @cached_property
+    def end(self) -> Ints:
+        """When each bar is over, microseconds since 1970 UTC: at its session's close at the latest."""
+        closes = np.array([closing_minute(_segment(key)) or _CLOSES for key in self.keys], np.int64)
+        close = self.last_day * US_A_DAY - IST_SHIFT_US + closes[self.who] * US_A_MINUTE
+        if not self.timeframe.is_intraday:
+            return close
+        over = self.ts + self.timeframe.minutes * US_A_MINUTE
+        return np.where(self.ts < close, np.minimum(over, close), over)
+
+    @cached_property
+    def session_start(self) -> Ints:
+        """Where each bar's session starts: the place of its first bar in the columns."""
+        if not len(self):
+            return np.zeros(0, np.int64)
+        new = np.concatenate([[True], (np.diff(self.day) != 0) | (np.diff(self.who) != 0)])
+        starts: Ints = np.flatnonzero(new)[np.cumsum(new) - 1]
+        return starts
+
+    @cached_property
+    def opening(self) -> Ints:
+        """When each bar's session opened, microseconds since 1970 UTC.
+
+        As usual, unless its first bar is earlier or after the usual close, as in the evening of Diwali.
+        """
+        usual = np.array([opening_minute(_segment(key)) or 0 for key in self.keys], np.int64)
+        midnight = self.day * US_A_DAY - IST_SHIFT_US
+        opens = midnight + usual[self.who] * US_A_MINUTE
+        closes = np.array([closing_minute(_segment(key)) or 0 for key in self.keys], np.int64)
+        close = midnight + closes[self.who] * US_A_MINUTE
+        first = self.ts[self.session_start]
+        return np.where((first < opens) | (first >= close), first, opens)
+
+    def cut(self, keep: npt.NDArray[np.bool_]) -> Bars:
+        """Only these bars, of the same instruments."""
+        starts = np.concatenate(
+            [[0], np.cumsum(np.bincount(self.who[keep], minlength=len(self.keys)))]
+        )
+        columns = {name: values[keep] for name, values in self.columns.items()}
+        return Bars(
+            self.timeframe,
+            self.keys,
+            starts.astype(np.int64),
+            self.ts[keep],
+            columns,
+            self.final[keep],
+        )
+
+
+def fineness(timeframe: Timeframe) -> tuple[int, int]:
+    """Sorts timeframes, the shortest bars first."""
+    if timeframe.is_intraday:
+        return 0, timeframe.minutes
+    return list(Unit).index(timeframe.unit), timeframe.interval
+
+
+def over_by(longer: Bars, bars: Bars) -> Ints:
+    """For each of `bars`, the place of the newest of `longer` that is over when it is; -1: none.
+
+    A day is over at the close, or when its last shorter bar is, as after an evening session.
+    """
+    if not len(bars) or not len(longer):
+        return np.full(len(bars), -1)
+    end = longer.end
+    if not longer.timeframe.is_intraday:
+        newest = (
+            np.searchsorted(_key(bars.who, bars.day), _key(longer.who, longer.last_day), "right")
+            - 1
+        )
+        theirs = (newest >= 0) & (bars.who[newest] == longer.who)
+        end = np.where(theirs, np.maximum(end, bars.end[newest]), end)
+    found = np.searchsorted(_key(longer.who, end), _key(bars.who, bars.end), "right") - 1
+    return np.where(found >= longer.starts[bars.who], found, -1).astype(np.int64)
+
+
+def _key(who: Ints, when: Ints) -> Ints:
+    return (who << _SPAN_BITS) | when
+
+
+def _keys(candles: pa.Table) -> tuple[npt.NDArray[np.str_], Ints]:
+    """The different keys, and which of them each row has."""
+    encoded = candles["instrument_key"].cast(pa.string()).combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    words = np.array(encoded.dictionary.to_pylist(), dtype=np.str_)
+    return words, encoded.indices.to_numpy().astype(np.int64)
+
+
+def _segment(key: str) -> str:
+    return key.partition("|")[0]

@@ -1,0 +1,114 @@
+"""What an expression comes to, at every bar of every instrument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import reduce
+
+import numpy as np
+
+from cluster.screen.bars import Bars, Ints, Values, over_by
+from cluster.screen.tree import Call, Column, Constant, Operation, Shifted, Tree
+from cluster.screen.windows import shifted
+
+Operator = Callable[..., Values]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Values over bars of some instruments, the same ones in every frame. What is computed is kept.
+
+    A value nobody knows is NaN, be it a number or a condition: too few bars, a division by zero. An
+    `and` is false once a part is, whatever is unknown beside it; likewise an `or` is true.
+    """
+
+    frames: Mapping[str, Bars]
+    _known: dict[Tree, Values] = field(default_factory=dict)
+    _places: dict[tuple[str, str], Ints] = field(default_factory=dict)
+
+    def values(self, tree: Tree) -> Values:
+        """One for each bar of the tree's own frame."""
+        if tree not in self._known:
+            self._known[tree] = self._computed(tree)
+        return self._known[tree]
+
+    def over(self, tree: Tree, frame: str) -> Values:
+        """One for each bar of `frame`, whose bars are as long or shorter.
+
+        Of longer bars, only those count that are over when the shorter one is.
+        """
+        if isinstance(tree, Constant):
+            return np.full(len(self.frames[frame]), tree.value)
+        values = self.values(tree)
+        if tree.frame == frame:
+            return values
+        places = self.places(tree.frame, frame)
+        return np.where(places >= 0, np.append(values, np.nan)[places], np.nan)
+
+    def places(self, longer: str, frame: str) -> Ints:
+        """For each bar of `frame`, which of the longer bars is the newest that is over; -1: none."""
+        if (longer, frame) not in self._places:
+            self._places[longer, frame] = over_by(self.frames[longer], self.frames[frame])
+        return self._places[longer, frame]
+
+    def _computed(self, tree: Tree) -> Values:
+        assert not isinstance(tree, Constant)
+        bars = self.frames[tree.frame]
+        match tree:
+            case Column():
+                return bars.columns[tree.name]
+            case Shifted():
+                return shifted(bars, self.values(tree.of), tree.bars)
+            case Call():
+                return self._called(tree, bars)
+        return self._operated(tree)
+
+    def _called(self, tree: Call, bars: Bars) -> Values:
+        inputs = [self.over(part, tree.frame) for part in tree.inputs]
+        found = tree.function.compute(bars, inputs, tree.params)
+        for output, values in enumerate(found):
+            sibling = Call(tree.frame, tree.function, tree.inputs, tree.params, output, tree.shown)
+            self._known[sibling] = values
+        return found[tree.output]
+
+    def _operated(self, tree: Operation) -> Values:
+        parts = [self.over(part, tree.frame) for part in tree.parts]
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            found = _OPERATIONS[tree.sign](*parts)
+        return np.where(np.isfinite(found), found, np.nan)
+
+
+def _compared(compare: np.ufunc) -> Operator:
+    def known(a: Values, b: Values) -> Values:
+        return np.where(np.isnan(a) | np.isnan(b), np.nan, compare(a, b))
+
+    return known
+
+
+def _all(*parts: Values) -> Values:
+    false = reduce(np.logical_or, (part == 0 for part in parts))
+    return np.where(false, 0.0, reduce(np.multiply, parts))
+
+
+def _any(*parts: Values) -> Values:
+    true = reduce(np.logical_or, (part == 1 for part in parts))
+    return np.where(true, 1.0, reduce(np.multiply, parts))
+
+
+_OPERATIONS: dict[str, Operator] = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": np.divide,
+    "neg": np.negative,
+    "<": _compared(np.less),
+    "<=": _compared(np.less_equal),
+    ">": _compared(np.greater),
+    ">=": _compared(np.greater_equal),
+    "==": _compared(np.equal),
+    "!=": _compared(np.not_equal),
+    "and": _all,
+    "or": _any,
+    "not": lambda condition: 1.0 - condition,
+}
