@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from actors.market.errors import CandlefleetError, ProviderRefusal, UsageError
-from cluster.cli import care, fetching, reading
+from cluster.cli import care, fetching, reading, screening
 from cluster.cli.options import say
 from cluster.exit import Exit
 
@@ -50,6 +50,7 @@ for verb in (
     fetching.budget,
     reading.status,
     reading.export,
+    screening.screen,
     care.verify,
     care.optimize,
 ):

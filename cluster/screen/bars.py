@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from actors.market.sessions import IST_SHIFT_US, closing_minute, opening_minute
 from actors.market.timeframe import Timeframe, Unit
@@ -21,7 +22,7 @@ US_A_MINUTE = 60_000_000
 US_A_DAY = 86_400_000_000
 UNIX_DAY = date(1970, 1, 1)
 _CLOSES = 930  # minute of the IST day: shares' close, for segments of which nothing else is known
-_SPAN_BITS = 52  # microseconds since 1970 until the year 2112
+_MOMENT_BITS = 32  # minutes, or days, since 1970
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,19 +41,24 @@ class Bars:
 
     @classmethod
     def of(cls, timeframe: Timeframe, keys: tuple[str, ...], candles: pa.Table) -> Self:
-        """Of candles in any order: instrument_key, ts, final and numbers. `keys` ascend."""
-        number = np.searchsorted(np.array(keys, dtype=np.str_), _keys(candles)[0])
-        who: Ints = number[_keys(candles)[1]].astype(np.int64)
+        """Of candles in any order: instrument_key, ts, final and numbers. `keys` ascend.
+
+        Candles of other instruments are passed over.
+        """
+        names = pa.chunked_array(candles["instrument_key"].cast(pa.string()))
+        found = pc.index_in(names, pa.array(keys, pa.string()))
+        if found.null_count:
+            candles, found = candles.filter(found.is_valid()), found.drop_null()
+        who: Ints = found.to_numpy().astype(np.int64)
         ts: Ints = candles["ts"].cast(pa.int64()).to_numpy()
-        order = np.argsort((who << _SPAN_BITS) | ts, kind="stable")
+        order = np.argsort(_key(who, ts // US_A_MINUTE), kind="stable")
         columns = {
             field.name: candles[field.name].to_numpy().astype(np.float64)[order]
             for field in candles.schema
             if field.name not in ("instrument_key", "ts", "final")
         }
         starts = np.searchsorted(who[order], np.arange(len(keys) + 1)).astype(np.int64)
-        final = candles["final"].to_numpy()[order]
-        return cls(timeframe, keys, starts, ts[order], columns, final)
+        return cls(timeframe, keys, starts, ts[order], columns, candles["final"].to_numpy()[order])
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -77,14 +83,23 @@ class Bars:
         return (self.ts + IST_SHIFT_US) // US_A_DAY
 
     @cached_property
+    def days(self) -> list[date]:
+        """The days of all bars, ascending."""
+        if not len(self):
+            return []
+        first = int(self.day.min())
+        there = np.flatnonzero(np.bincount(self.day - first)) + first
+        return [UNIX_DAY + timedelta(day) for day in there.tolist()]
+
+    @cached_property
     def last_day(self) -> Ints:
         """The last calendar day of each bar."""
-        if self.timeframe.is_intraday or not len(self):
+        if self.timeframe.is_intraday or self.timeframe.unit is Unit.DAY:
             return self.day
-        days, where = np.unique(self.day, return_inverse=True)
-        ends = [self.timeframe.bar_days(UNIX_DAY + timedelta(int(day)))[1] for day in days]
-        last: Ints = np.array([(end - UNIX_DAY).days for end in ends], np.int64)[where]
-        return last
+        firsts = np.array([(day - UNIX_DAY).days for day in self.days], np.int64)
+        lasts = [(self.timeframe.bar_days(day)[1] - UNIX_DAY).days for day in self.days]
+        found: Ints = np.array(lasts, np.int64)[np.searchsorted(firsts, self.day)]
+        return found
 
     @cached_property
     def end(self) -> Ints:
@@ -119,21 +134,6 @@ class Bars:
         first = self.ts[self.session_start]
         return np.where((first < opens) | (first >= close), first, opens)
 
-    def cut(self, keep: npt.NDArray[np.bool_]) -> Bars:
-        """Only these bars, of the same instruments."""
-        starts = np.concatenate(
-            [[0], np.cumsum(np.bincount(self.who[keep], minlength=len(self.keys)))]
-        )
-        columns = {name: values[keep] for name, values in self.columns.items()}
-        return Bars(
-            self.timeframe,
-            self.keys,
-            starts.astype(np.int64),
-            self.ts[keep],
-            columns,
-            self.final[keep],
-        )
-
 
 def fineness(timeframe: Timeframe) -> tuple[int, int]:
     """Sorts timeframes, the shortest bars first."""
@@ -155,23 +155,16 @@ def over_by(longer: Bars, bars: Bars) -> Ints:
             np.searchsorted(_key(bars.who, bars.day), _key(longer.who, longer.last_day), "right")
             - 1
         )
-        theirs = (newest >= 0) & (bars.who[newest] == longer.who)
-        end = np.where(theirs, np.maximum(end, bars.end[newest]), end)
-    found = np.searchsorted(_key(longer.who, end), _key(bars.who, bars.end), "right") - 1
+        is_there = (newest >= 0) & (bars.who[newest] == longer.who)
+        end = np.where(is_there, np.maximum(end, bars.end[newest]), end)
+    theirs, ours = _key(longer.who, end // US_A_MINUTE), _key(bars.who, bars.end // US_A_MINUTE)
+    found = np.searchsorted(theirs, ours, "right") - 1
     return np.where(found >= longer.starts[bars.who], found, -1).astype(np.int64)
 
 
 def _key(who: Ints, when: Ints) -> Ints:
-    return (who << _SPAN_BITS) | when
-
-
-def _keys(candles: pa.Table) -> tuple[npt.NDArray[np.str_], Ints]:
-    """The different keys, and which of them each row has."""
-    encoded = candles["instrument_key"].cast(pa.string()).combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    words = np.array(encoded.dictionary.to_pylist(), dtype=np.str_)
-    return words, encoded.indices.to_numpy().astype(np.int64)
+    """Sorts by instrument and moment, which is in whole minutes, as all bars are, or in days."""
+    return (who << _MOMENT_BITS) | when
 
 
 def _segment(key: str) -> str:

@@ -58,7 +58,7 @@ def bind(
     column: ColumnOf,
 ) -> Bound | str:
     """The call, or what is wrong with it. `column` gives the series that go without saying."""
-    series, numbers = _parted(arguments)
+    series, numbers = _parted(arguments) if function.params else (arguments, ())
     inputs = _inputs(function, series, column)
     if isinstance(inputs, str):
         return inputs

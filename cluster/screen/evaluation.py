@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -46,6 +46,26 @@ class Evaluation:
         places = self.places(tree.frame, frame)
         return np.where(places >= 0, np.append(values, np.nan)[places], np.nan)
 
+    def at(self, tree: Tree, frame: str, places: Ints) -> Values:
+        """What `over` gives, only at these places of `frame`, of which -1 is none.
+
+        Comparisons at the last bars alone take a tenth of the time that they take at all bars.
+        """
+        if isinstance(tree, Constant):
+            return np.full(len(places), tree.value)
+        bars = self.frames[tree.frame]
+        if tree.frame != frame:
+            longer = self.places(tree.frame, frame)
+            places = np.where(places >= 0, np.append(longer, -1)[places], -1)
+        match tree:
+            case Operation():
+                return _operated(tree, [self.at(part, tree.frame, places) for part in tree.parts])
+            case Shifted():
+                who = np.searchsorted(bars.starts, places, "right") - 1
+                back = places - tree.bars
+                return self.at(tree.of, tree.frame, np.where(back >= bars.starts[who], back, -1))
+        return np.where(places >= 0, np.append(self.values(tree), np.nan)[places], np.nan)
+
     def places(self, longer: str, frame: str) -> Ints:
         """For each bar of `frame`, which of the longer bars is the newest that is over; -1: none."""
         if (longer, frame) not in self._places:
@@ -62,7 +82,7 @@ class Evaluation:
                 return shifted(bars, self.values(tree.of), tree.bars)
             case Call():
                 return self._called(tree, bars)
-        return self._operated(tree)
+        return _operated(tree, [self.over(part, tree.frame) for part in tree.parts])
 
     def _called(self, tree: Call, bars: Bars) -> Values:
         inputs = [self.over(part, tree.frame) for part in tree.inputs]
@@ -72,11 +92,11 @@ class Evaluation:
             self._known[sibling] = values
         return found[tree.output]
 
-    def _operated(self, tree: Operation) -> Values:
-        parts = [self.over(part, tree.frame) for part in tree.parts]
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            found = _OPERATIONS[tree.sign](*parts)
-        return np.where(np.isfinite(found), found, np.nan)
+
+def _operated(tree: Operation, parts: Sequence[Values]) -> Values:
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        found = _OPERATIONS[tree.sign](*parts)
+    return np.where(np.isfinite(found), found, np.nan)
 
 
 def _compared(compare: np.ufunc) -> Operator:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -78,7 +80,7 @@ class Indicator:
         return Reach(_lookback(self, params), settles or 0, all=settles is None)
 
     def compute(self, bars: Bars, inputs: list[Values], params: Params) -> tuple[Values, ...]:
-        call = getattr(talib.func, self.name)
+        call = _call(self.name)
 
         def computed(*series: Values) -> tuple[Values, ...]:
             found = call(*series, *params)
@@ -146,13 +148,19 @@ def _refusal(indicator: Indicator, params: Params) -> str | None:
     """TA-Lib alone knows what it takes, and says so only when it is called."""
     tried: list[Any] = [np.linspace(1.0, 2.0, 8) for _ in indicator.slots]
     try:
-        getattr(talib.func, indicator.name)(*tried, *params)
+        _call(indicator.name)(*tried, *params)
     except Exception as error:  # it raises nothing narrower
         if "Bad Parameter" not in str(error):
             raise
         said = ", ".join(f"{name}={value:g}" for name, value in _named(indicator, params).items())
         return f"{indicator.name} does not take {said}"
     return None
+
+
+def _call(name: str) -> Callable[..., Any]:
+    """The C function itself. What is wrapped around it looks for pandas and Polars at every call."""
+    bare: Callable[..., Any] = inspect.unwrap(getattr(talib.func, name))
+    return bare
 
 
 def _named(indicator: Indicator, params: Params) -> dict[str, Any]:

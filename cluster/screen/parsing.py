@@ -9,35 +9,53 @@ from __future__ import annotations
 import ast
 import warnings
 from collections.abc import Mapping
+from itertools import islice
+from types import MappingProxyType
 
 from actors.market.errors import UsageError
 from actors.market.timeframe import Timeframe
 from cluster.screen.misread import Misread, shortened
 from cluster.screen.reader import Reader
-from cluster.screen.tree import Constant, Tree, is_condition
+from cluster.screen.tree import Constant, Tree, is_condition, walk
 
 MAX_CHARACTERS = 2_000
+MAX_PARTS = 2_000
 
 
-def parse(text: str, timeframes: Mapping[str, Timeframe], where: str = "") -> Tree:
+def parse(
+    text: str,
+    timeframes: Mapping[str, Timeframe],
+    where: str = "",
+    defined: Mapping[str, Tree] = MappingProxyType({}),
+) -> Tree:
     """Read an expression over these timeframes, by name; what names none means the first.
 
     Raises UsageError, naming the place in the text; `where` is what the text itself is called.
+    `defined` are words that stand for expressions.
     """
     if len(text) > MAX_CHARACTERS:
         raise UsageError(f"is longer than {MAX_CHARACTERS} characters", where)
     flat = " ".join(text.split())
     try:
-        tree = Reader(timeframes).read(_python(flat), next(iter(timeframes)))
+        tree = Reader(timeframes, defined).read(_python(flat), next(iter(timeframes)))
     except Misread as misread:
         raise UsageError(misread.placed(flat), where) from None
     if isinstance(tree, Constant):
         raise UsageError(f"`{flat}` says nothing of any candle", where)
+    if sum(1 for _ in islice(walk(tree), MAX_PARTS + 1)) > MAX_PARTS:
+        raise UsageError(
+            f"has more than {MAX_PARTS} parts, with all that its words stand for", where
+        )
     return tree
 
 
-def condition(text: str, timeframes: Mapping[str, Timeframe], where: str = "") -> Tree:
-    tree = parse(text, timeframes, where)
+def condition(
+    text: str,
+    timeframes: Mapping[str, Timeframe],
+    where: str = "",
+    defined: Mapping[str, Tree] = MappingProxyType({}),
+) -> Tree:
+    tree = parse(text, timeframes, where, defined)
     if not is_condition(tree):
         raise UsageError(f"`{text}` is a number, not a condition; compare it with something", where)
     return tree

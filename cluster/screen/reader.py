@@ -50,6 +50,7 @@ class Reader:
     """Reads one expression. Raises Misread."""
 
     timeframes: Mapping[str, Timeframe]
+    defined: Mapping[str, Tree]  # what other words stand for
 
     def read(self, node: ast.expr, frame: str, depth: int = 0) -> Tree:
         """`frame` is what is meant where none is named."""
@@ -72,7 +73,7 @@ class Reader:
     def _named(self, node: ast.Name | ast.Attribute | ast.Call, frame: str, depth: int) -> Tree:
         match node:
             case ast.Name(id=name):
-                return self._column(node, name, frame)
+                return self.defined.get(name) or self._column(node, name, frame)
             case ast.Attribute(value=ast.Name(id=first), attr=name):
                 return self._column(node, name, self._frame(first, node))
             case ast.Attribute(value=ast.Call() as call):
@@ -153,7 +154,7 @@ class Reader:
         function = function_named(name)
         if function is not None:
             raise Misread(f"is called with brackets: {words(function)}", node)
-        known = [*COLUMNS, *self.timeframes]
+        known = [*COLUMNS, *self.timeframes, *self.defined]
         raise Misread(f"there is no column {name}{nearest(name, known)}", node)
 
     def _series(self, frame: str, column: str) -> Column:

@@ -72,3 +72,17 @@ def random_bars(timeframe: Timeframe, days: int, seed: int, share: float = 0.9) 
         when = [s for s in stamps(timeframe, weekdays(days)) if draw.random() < share]
         series.append((when, walk(len(when), seed + each)))
     return bars_of(timeframe, series)
+
+
+def until(bars: Bars, moment: int) -> Bars:
+    """Only the bars that are over by then, of the same instruments."""
+    keep = bars.end <= moment
+    counts = np.bincount(bars.who[keep], minlength=len(bars.keys))
+    return Bars(
+        bars.timeframe,
+        bars.keys,
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        bars.ts[keep],
+        {name: values[keep] for name, values in bars.columns.items()},
+        bars.final[keep],
+    )

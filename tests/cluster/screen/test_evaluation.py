@@ -19,6 +19,7 @@ from tests.cluster.screen.market import (
     midnight,
     random_bars,
     stamps,
+    until,
     walk,
     weekdays,
 )
@@ -117,6 +118,7 @@ EXPRESSIONS = [
     "entry.SMA(day.close / day.volume, 3) > 0",
     "week.close > day.close and day.BBANDS(close, 5).upperband > entry.high",
     "entry.OBV() > entry.OBV()[3] and day.low_52w() < 5",
+    "(entry.close > day.close[2])[1] or not day.open[1] < week.close[1]",
 ]
 
 
@@ -135,10 +137,13 @@ def test_nothing_that_comes_later_changes_a_value(seed, text, part):
     whole = Evaluation(frames).values(tree)
     bars = frames[tree.frame]
     moment = bars.end[int(part * (len(bars) - 1))]
-    past = {name: each.cut(each.end <= moment) for name, each in frames.items()}
+    past = {name: until(each, moment) for name, each in frames.items()}
     before = Evaluation(past).values(tree)
     np.testing.assert_array_equal(before, whole[bars.end <= moment])
     assert len(before)
+    some = np.arange(-1, len(bars), 7)
+    picked = Evaluation(frames).at(tree, tree.frame, some)
+    np.testing.assert_array_equal(picked, np.append(whole, np.nan)[some])
 
 
 @pytest.mark.parametrize("name", ["close", "SMA(close, 3)", "close > open"])

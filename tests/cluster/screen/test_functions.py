@@ -6,10 +6,13 @@ import math
 from datetime import timedelta
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from actors.market.candles import TS
+from cluster.screen.bars import Bars
 from cluster.screen.evaluation import Evaluation
 from cluster.screen.parsing import parse
 from tests.cluster.screen.market import (
@@ -24,7 +27,7 @@ from tests.cluster.screen.market import (
     weekdays,
 )
 
-FRAMES = {"day": DAY, "quarter": QUARTER, "hour": HOUR}
+MONDAY_US = 1_704_047_400_000_000
 NAN = math.nan
 
 
@@ -181,3 +184,15 @@ def test_a_hole_makes_windows_unknown_and_spoils_nothing_after_them():
 def test_no_bars_at_all_are_borne(text):
     bars = bars_of(QUARTER, [([], walk(0)) for _ in KEYS])
     assert len(Evaluation({"q": bars}).values(parse(text, {"q": QUARTER}))) == 0
+
+
+def test_there_may_be_any_number_of_instruments():
+    """None of them takes the bars of another."""
+    count = 70_000
+    rows = {"instrument_key": [f"NSE_EQ|{n:06}" for n in range(count)], "final": [True] * count}
+    stamps_us = pa.array([MONDAY_US + n for n in range(count)][::-1], TS)
+    candles = pa.table(rows | {"ts": stamps_us, "close": [float(n) for n in range(count)]})
+    order = np.random.default_rng(0).permutation(count)
+    bars = Bars.of(DAY, tuple(rows["instrument_key"]), candles.take(order))
+    assert set(bars.counts.tolist()) == {1}
+    assert bars.columns["close"].tolist() == [float(n) for n in range(count)]
