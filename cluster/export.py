@@ -74,15 +74,10 @@ def export(
     A symbol may also be a whole instrument key. The file appears only when it is complete. Raises
     UsageError for what the store never held, a file that exists, and a choice that holds no candle.
     """
-    if out.is_symlink() or (out.exists() and not out.is_file()):
-        raise UsageError(f"{out} is not a plain file", "--out")
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists; choose another name or give --overwrite", "--out")
-    if not out.parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent}", "--out")
+    refuse_place(out, overwrite=overwrite)
     candles = store.candles(symbols=symbols, timeframe=timeframe, first=first, last=last)
     rows = 0
-    with _appearing(out) as aside:
+    with appearing(out) as aside:
         with _closing(_sink(Format(format), aside)) as sink:
             for piece in candles.pieces():
                 sink.write_table(piece)
@@ -92,6 +87,16 @@ def export(
     return Exported(store.uri, candles.version, rows, str(out))
 
 
+def refuse_place(out: Path, *, overwrite: bool) -> None:
+    """Raises UsageError where no file can be written, or where one stands."""
+    if out.is_symlink() or (out.exists() and not out.is_file()):
+        raise UsageError(f"{out} is not a plain file", "--out")
+    if out.exists() and not overwrite:
+        raise UsageError(f"{out} exists; choose another name or give --overwrite", "--out")
+    if not out.parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}", "--out")
+
+
 def _nothing(store: Store, timeframe: Timeframe | None) -> str:
     held = "; ".join(f"{h.timeframe} from {h.first} to {h.last}" for h in store.holdings())
     asked = f"{timeframe} " if timeframe else ""
@@ -99,7 +104,7 @@ def _nothing(store: Store, timeframe: Timeframe | None) -> str:
 
 
 @contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
+def appearing(out: Path) -> Iterator[Path]:
     """Give a name beside `out`; what is written there becomes `out` once all went well."""
     aside = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     try:

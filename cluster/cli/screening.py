@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,16 +15,19 @@ from cluster.cli.options import (
     console,
     day_of,
     opened,
-    print_json,
+    say,
 )
 
 if TYPE_CHECKING:
+    from cluster.screen.answer import Answer
     from cluster.screen.screen import Screen
 
 
 class ScreenFormat(StrEnum):
     TABLE = "table"
     JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
 
 
 def screen(
@@ -55,8 +59,12 @@ def screen(
     version: AtVersion = None,
     as_of: AtTime = None,
     form: Annotated[
-        ScreenFormat, typer.Option("--format", help="What is printed.")
+        ScreenFormat, typer.Option("--format", help="What is printed, or written to --out.")
     ] = ScreenFormat.TABLE,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PATH", help="A file for the answer.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")] = False,
     ready: Annotated[bool, typer.Option("--list", help="Name the ready screens and end.")] = False,
 ) -> None:
     """Ask every instrument in a store a question. Exit code 0 also where none matches."""
@@ -66,17 +74,28 @@ def screen(
     asked = _asked(name, where, timeframe)
     if store is None:
         raise UsageError("is needed: it says where the candles are", "--store")
+    from cluster.screen import files
+
+    wanted = files.Form(form)
+    files.refuse(wanted, out, overwrite=overwrite)
     answer = asked.run(
         opened(store, version, as_of), on=day_of(on, "--on"), symbols=symbol or None, limit=limit
     )
+    if out is not None:
+        files.save(answer, wanted, out)
+        say([f"{len(answer.matches):,} matches written to {out}", answer.sum()])
+    elif wanted is files.Form.TABLE:
+        _show(answer)
+    else:
+        typer.echo(files.text(answer, wanted))
+
+
+def _show(answer: Answer) -> None:
     from cluster.screen import table
 
-    if form is ScreenFormat.JSON:
-        print_json(answer.as_dict())
-    else:
-        console(stderr=False).print(table.table(answer))
-        for line in table.lines(answer):
-            typer.echo(line)
+    console(stderr=False).print(table.table(answer))
+    for line in table.lines(answer):
+        typer.echo(line)
 
 
 def _asked(name: str | None, where: str | None, timeframe: str | None) -> Screen:

@@ -74,6 +74,7 @@ class Answer:
     screen: dict[str, Any]  # as it was asked
     store: str
     version: int  # of the candles table
+    on: date | None  # the day it was asked for; None: the newest
     newest: dict[str, date]  # the newest session of each timeframe that was looked at
     asked_at: datetime
     universe: int
@@ -105,18 +106,22 @@ class Answer:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The object `--format json` prints."""
+        """The object `--format json` prints. `Screen(**it["screen"])` asks the same again."""
+        return self.facts() | {"matches": [self._plain(match) for match in self.matches]}
+
+    def facts(self) -> dict[str, Any]:
+        """All but the matches, in JSON's types."""
         return {
             "screen": self.screen,
             "store": self.store,
             "candles_version": self.version,
+            "on": self.on and self.on.isoformat(),
             "newest": {frame: day.isoformat() for frame, day in self.newest.items()},
             "asked_at": self.asked_at.astimezone(IST).isoformat(),
             "universe": self.universe,
             "screened": self.screened,
             "found": self.found,
             "reasons": {str(reason): count for reason, count in self.reasons.items()},
-            "matches": [self._plain(match) for match in self.matches],
             "not_screened": [
                 {
                     "symbol": each.symbol,

@@ -80,7 +80,8 @@ class Screen:
         names = None if symbols is None else several(symbols, "symbols")
         listed = form.universe.names() if names is None and form.universe else names
         seen = store if as_of is None else store.at(as_of)
-        found = ask(self._question, seen, listed, day_of(on, "on"), form.max_age)
+        day = day_of(on, "on")
+        found = ask(self._question, seen, listed, day, form.max_age)
         if names is not None:
             _refuse_unknown(store, found.not_screened)
         matches = in_order(found.matches, ascending=form.order == "asc")
@@ -88,6 +89,7 @@ class Screen:
             screen=self.as_dict(),
             store=store.uri,
             version=found.version,
+            on=day,
             newest=found.newest,
             asked_at=now or datetime.now(UTC),
             universe=found.universe,

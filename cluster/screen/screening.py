@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from actors.market.chunk import Status
 from actors.writer import coverage
 from cluster.screen.answer import Match, NotScreened, Reason
 from cluster.screen.asked import Asked, sessions_unanswered
@@ -44,7 +48,7 @@ def ask(
     for frames in history.pieces([*asked.symbols], everybody=names is None):
         seen.add(question, frames)
     judge = _Judge(question, history, coverage.held(receipts), seen.ascending(), max_age)
-    not_screened = [*_without_data(asked, seen)]
+    not_screened = [*_without_data(asked, seen, _failures(receipts))]
     matches: list[Match] = []
     for each in seen.looked:
         symbol = asked.symbols[each.key]
@@ -86,11 +90,24 @@ class _Seen:
         return {frame: sorted(days) for frame, days in self.sessions.items()}
 
 
-def _without_data(asked: Asked, seen: _Seen) -> Iterator[NotScreened]:
+def _failures(receipts: pa.Table) -> dict[tuple[str, str], str]:
+    """What the requests for a series have failed of, if any has."""
+    failed = receipts.filter(pc.equal(receipts["status"], Status.FAILED))
+    names = (failed[name].to_pylist() for name in ("instrument_key", "timeframe", "cause"))
+    return {(key, label): cause for key, label, cause in zip(*names, strict=True)}
+
+
+def _without_data(
+    asked: Asked, seen: _Seen, failures: Mapping[tuple[str, str], str]
+) -> Iterator[NotScreened]:
     for name in asked.unknown:
         yield NotScreened(name, "", Reason.NO_DATA, "the store was never asked for it")
     for key, label in seen.lacking.items():
-        yield NotScreened(asked.symbols[key], key, Reason.NO_DATA, f"there is no {label} of it")
+        cause = failures.get((key, label))
+        why = f"; requests have failed ({cause})" if cause else ""
+        yield NotScreened(
+            asked.symbols[key], key, Reason.NO_DATA, f"there is no {label} of it{why}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

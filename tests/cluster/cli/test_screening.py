@@ -44,10 +44,14 @@ def test_a_machine_reads_the_same_in_json(store):
     assert told["screen"]["where"] == RISES[1]
 
 
-def test_no_match_is_an_answer(store):
-    done = candlefleet("screen", "--where", "close > 1e9", "--store", store)
+def test_no_match_is_an_answer(store, tmp_path):
+    """A file as well."""
+    out = tmp_path / "none.csv"
+    words = ("--where", "close > 1e9", "--store", store, "--format", "csv", "--out", out)
+    done = candlefleet("screen", *words)
     assert done.returncode == 0
-    assert "; 0 match." in done.stdout
+    assert "; 0 match." in done.stderr
+    assert out.read_text().startswith('"symbol",')
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def test_for_every_instrument_it_is_said_what_became_of_it(store):
     assert details["YOUNG"] == "needs 21 bars of 1day, has 19"
     assert details["OLD"] == f"its last 1day is of {DAYS[-2]}, the newest of {NEWEST}"
     assert details["HOLE"] == f"no answer counts for 1day of {DAYS[50]} and 1 more"
+    assert details["FAILED"] == "there is no 1day of it; requests have failed (timeout)"
     assert details["UNTRADED"] == "relative_volume(20)"
     assert answer.sum() == (
         "4 screened + 6 not screened (2 no data, 1 stale, 1 incomplete, 1 too short, 1 undefined)"
