@@ -28,6 +28,7 @@ class ScreenFormat(StrEnum):
     JSON = "json"
     CSV = "csv"
     PARQUET = "parquet"
+    HTML = "html"
 
 
 def screen(
@@ -78,11 +79,11 @@ def screen(
 
     wanted = files.Form(form)
     files.refuse(wanted, out, overwrite=overwrite)
-    answer = asked.run(
-        opened(store, version, as_of), on=day_of(on, "--on"), symbols=symbol or None, limit=limit
-    )
+    seen = opened(store, version, as_of)
+    answer = asked.run(seen, on=day_of(on, "--on"), symbols=symbol or None, limit=limit)
     if out is not None:
-        files.save(answer, wanted, out)
+        drawings = asked.drawings(seen, answer) if wanted is files.Form.HTML else []
+        files.save(answer, wanted, out, drawings)
         say([f"{len(answer.matches):,} matches written to {out}", answer.sum()])
     elif wanted is files.Form.TABLE:
         _show(answer)

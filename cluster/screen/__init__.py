@@ -8,5 +8,6 @@ form, question, ready      a screen's file; what it asks and needs; the files th
 history, asked             bars out of the store, some instruments at a time; of whom
 looking, screening         what is found at each instrument's last bar; of whom nothing can be said
 answer, table, files       what is handed out, shown, and written
+drawing, page              what is drawn of matches, on a page for a browser
 screen                     the door: `Screen.load(...).run(store)`
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from actors.market.errors import UsageError
 from cluster.export import appearing, refuse_place
 from cluster.screen.answer import Answer
+from cluster.screen.drawing import Drawing
 
 
 class Form(StrEnum):
@@ -21,6 +23,7 @@ class Form(StrEnum):
     JSON = "json"
     CSV = "csv"
     PARQUET = "parquet"
+    HTML = "html"
 
 
 #: Key of a Parquet file's metadata under which `Answer.facts` stand.
@@ -31,7 +34,7 @@ def refuse(form: Form, out: Path | None, *, overwrite: bool) -> None:
     """Raises UsageError for what cannot be written there, before anything is asked."""
     if out is not None and form is Form.TABLE:
         raise UsageError("a table is for reading here; choose another --format", "--out")
-    if out is None and form is Form.PARQUET:
+    if out is None and form in (Form.PARQUET, Form.HTML):
         raise UsageError(f"says where the {form} file goes", "--out")
     if out is not None:
         refuse_place(out, overwrite=overwrite)
@@ -44,12 +47,19 @@ def text(answer: Answer, form: Form) -> str:
     return _csv(answer)
 
 
-def save(answer: Answer, form: Form, out: Path) -> None:
-    """The file appears only when it is complete. Raises UsageError where it cannot be written."""
+def save(answer: Answer, form: Form, out: Path, drawings: Sequence[Drawing] = ()) -> None:
+    """The file appears only when it is complete. Raises UsageError where it cannot be written.
+
+    `drawings` are for a page.
+    """
     with appearing(out) as aside:
         if form is Form.PARQUET:
             facts = {METADATA: json.dumps(answer.facts()).encode()}
             pq.write_table(answer.to_arrow().replace_schema_metadata(facts), aside)
+        elif form is Form.HTML:
+            from cluster.screen.page import page
+
+            aside.write_text(page(answer, drawings), encoding="utf-8")
         else:
             aside.write_text(text(answer, form) + "\n", encoding="utf-8")
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROWS_TOGETHER = 2_000_000
 #: For the newest session up to a day: so many days before it are looked at, until there is one.
 _LOOK_BACK_DAYS = (0, 4, 14, 60)
+_FURTHER = 4  # times the days before, as long as bars are missing
 _DAY = timedelta(days=1)
 
 
@@ -38,6 +39,7 @@ class History:
         str, date | None
     ]  # of each timeframe, where to begin reading; None: at its oldest
     last: Mapping[str, date]  # the newest session there is of it
+    oldest: Mapping[str, date]  # of any instrument
 
     @classmethod
     def of(cls, store: Store, question: Question, on: date | None) -> Self:
@@ -56,7 +58,8 @@ class History:
             frame: None if days is None else _after(held, question, frame, last, days)
             for frame, days in question.days_back().items()
         }
-        return cls(question, candles, first, last)
+        oldest = {name: held[t.label].first for name, t in question.timeframes.items()}
+        return cls(question, candles, first, last, oldest)
 
     def pieces(self, keys: Sequence[str], *, everybody: bool) -> Iterator[dict[str, Bars]]:
         """Bars of each timeframe, of the same instruments. `keys` ascend, and are each there once.
@@ -70,15 +73,19 @@ class History:
             yield {frame: self._bars(frame, some, named) for frame in self.question.timeframes}
 
     def _bars(self, frame: str, keys: tuple[str, ...], named: tuple[str, ...] | None) -> Bars:
-        timeframe, first = self.question.timeframes[frame], self.first[frame]
-        found = self._read(frame, first, self.last[frame], named)
-        if first is not None:
-            far = self.question.reach()[frame]
+        far = self.question.reach()[frame]
+        first, last = self.first[frame], self.last[frame]
+        found = self._read(frame, first, last, named)
+        span = last - (first or last)
+        while first is not None:
+            # Whoever hardly trades, or just had holidays, is looked for further back, ever further.
             short = _with_fewer(keys, found, far.bars + far.settling + 1)
-            if short:  # they hardly trade; what is missing may stand further back
-                older = self._read(frame, None, first - _DAY, short)
-                found = pa.concat_tables([found, older])
-        return Bars.of(timeframe, keys, found)
+            if not short:
+                break
+            until, span = first - _DAY, _FURTHER * span
+            first = until - span if until - span > self.oldest[frame] else None
+            found = pa.concat_tables([found, self._read(frame, first, until, short)])
+        return Bars.of(self.question.timeframes[frame], keys, found)
 
     def _read(
         self, frame: str, first: date | None, last: date, keys: tuple[str, ...] | None

@@ -43,7 +43,7 @@ _BY_TRIAL = {
     ("HT_DCPERIOD", "HT_DCPHASE", "HT_PHASOR", "HT_SINE", "HT_TRENDMODE", "HT_TRENDLINE"), 400
 )
 _SETTLES = "Function has an unstable period"
-_ON_PRICES = "Output scale same as input"
+_PRICE_GROUPS = ("Overlap Studies", "Price Transform")
 _WHOLE_PAST = "Output is path-dependent"
 
 #: Which bar of the array it is says nothing to a screen; how many bars ago it was does.
@@ -57,6 +57,7 @@ class Indicator:
     params: tuple[Param, ...]
     outputs: tuple[str, ...]
     flags: tuple[str, ...]
+    group: str
 
     @property
     def is_condition(self) -> bool:
@@ -68,8 +69,7 @@ class Indicator:
 
     @property
     def on_prices(self) -> bool:
-        """Whether it can be drawn over prices, if it is of prices."""
-        return _ON_PRICES in self.flags
+        return self.group in _PRICE_GROUPS and self.name != "AVGDEV"
 
     def refusal(self, params: Params, minutes: int | None) -> str | None:
         del minutes
@@ -132,7 +132,12 @@ def _described(name: str) -> Indicator:
         for param, default in info["parameters"].items()
     )
     return Indicator(
-        name, tuple(slots), params, (*info["output_names"],), (*(info["function_flags"] or ()),)
+        name=name,
+        slots=tuple(slots),
+        params=params,
+        outputs=tuple(info["output_names"]),
+        flags=tuple(info["function_flags"] or ()),
+        group=info["group"],
     )
 
 

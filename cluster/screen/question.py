@@ -13,10 +13,13 @@ from cluster.screen.form import ScreenForm
 from cluster.screen.parsing import condition, parse
 from cluster.screen.tree import Column, Constant, Reach, Tree, reach, walk
 
+DRAWN = ("open", "high", "low", "close", "volume")
+
 #: Bars of a regular session, 09:15 to 15:30, by their minutes. Longer sessions have more.
 SESSION_MINUTES = 375
-#: There are some 245 sessions in 365 days; a week of holidays in a row happens.
-_DAYS_A_SESSION, _HOLIDAYS = 1.5, 10
+#: There are some 245 sessions in 365 days; three holidays in a row happen. Where that is not enough,
+#: more is read for those who lack bars.
+_DAYS_A_SESSION, _HOLIDAYS = 1.5, 5
 _DAYS = {Unit.DAY: _DAYS_A_SESSION, Unit.WEEK: 7.0, Unit.MONTH: 31.0}
 
 
@@ -27,6 +30,7 @@ class Question:
     where: Tree
     rank: Tree | None
     show: tuple[tuple[str, Tree], ...]
+    drawn: int = 0  # bars of the base before the last one that are wanted, too, to be looked at
 
     @classmethod
     def of(cls, form: ScreenForm) -> Self:
@@ -61,6 +65,7 @@ class Question:
         for tree in self.trees:
             for frame, far in reach(tree).items():
                 found[frame] = found[frame].beside(far)
+        found[self.base] = found[self.base].then(Reach(self.drawn))
         return found
 
     def columns(self, frame: str) -> list[str]:
@@ -71,7 +76,8 @@ class Question:
             for part in walk(tree)
             if isinstance(part, Column) and part.frame == frame
         }
-        return ["instrument_key", "ts", "final", *sorted(names | {"close"})]
+        names |= {*DRAWN} if self.drawn and frame == self.base else {"close"}
+        return ["instrument_key", "ts", "final", *sorted(names)]
 
     def days_back(self) -> dict[str, int | None]:
         """How many days before the last one are to be read of each timeframe; None: all.
@@ -101,4 +107,4 @@ def days_of(timeframe: Timeframe, far: Reach) -> int | None:
         days = sessions * _DAYS_A_SESSION
     else:
         days = bars * timeframe.interval * _DAYS[timeframe.unit]
-    return _HOLIDAYS + ceil(max(days, far.days + _HOLIDAYS if far.days else 0))
+    return _HOLIDAYS + ceil(days) + far.days

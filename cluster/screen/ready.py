@@ -27,6 +27,11 @@ def find(name: str | Path) -> Path:
 
 
 def meaning(name: str) -> str:
-    """The first line of its file."""
-    with (bundled("screens") / f"{name}.yaml").open(encoding="utf-8") as file:
-        return file.readline().removeprefix("#").strip()
+    return described(bundled("screens") / f"{name}.yaml")["description"]
+
+
+def described(path: Path) -> dict[str, str]:
+    """What its first line says, if that is a comment."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline(200)
+    return {"description": first[1:].strip()} if first.startswith("#") else {}

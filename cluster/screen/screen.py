@@ -17,9 +17,13 @@ from cluster.config.mistakes import in_words
 from cluster.config.section import Reading
 from cluster.screen import ready
 from cluster.screen.answer import Answer, NotScreened, in_order
+from cluster.screen.drawing import Drawing, drawings
 from cluster.screen.form import ScreenForm
 from cluster.screen.question import Question
 from cluster.screen.screening import ask
+
+#: So many matches are drawn, the best ones: each takes 20 kB of a page.
+CHARTS = 100
 
 if TYPE_CHECKING:
     from actors.writer.moment import AsOf
@@ -42,7 +46,11 @@ class Screen:
         path = ready.find(name)
         raw = read_mapping(path)
         try:
-            return cls(_checked({"name": path.stem, **raw}, path.absolute().parent))
+            return cls(
+                _checked(
+                    {"name": path.stem, **ready.described(path), **raw}, path.absolute().parent
+                )
+            )
         except UsageError as error:
             raise UsageError(str(error), str(path)) from None
 
@@ -97,6 +105,12 @@ class Screen:
             matches=tuple(matches[: limit or form.limit]),
             not_screened=tuple(found.not_screened),
         )
+
+    def drawings(self, store: Store, answer: Answer) -> list[Drawing]:
+        """The last bars of the first matches, from the version that the answer is of."""
+        keys = [match.instrument_key for match in answer.matches[:CHARTS]]
+        then = store.at(answer.version)
+        return [*drawings(self._question, then, keys, answer.on)]
 
 
 def _refuse_unknown(store: Store, not_screened: Iterable[NotScreened]) -> None:

@@ -75,6 +75,11 @@ class Function(Protocol):
     @property
     def is_condition(self) -> bool: ...
     @property
+    def on_prices(self) -> bool:
+        """Whether its values are prices where its series are."""
+        ...
+
+    @property
     def needs_minutes(self) -> bool:
         """Whether it is of a session's course, so that bars of a day or longer have none."""
         ...

@@ -17,6 +17,7 @@ from tests.benchmarks import (
     permits,
     prediction,
     reading,
+    screen,
     startup,
     update,
     verify,
@@ -36,6 +37,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "crashes_s3": crashes.run_in_a_bucket,
     "reading": reading.run,
     "verify": verify.run,
+    "screen": screen.run,
 }
 
 

@@ -163,12 +163,12 @@ def test_it_can_be_asked_as_things_stood(store, tmp_path):
 
 
 def test_who_hardly_trades_is_looked_for_further_back(tmp_path):
-    """Twenty bars in as many weeks are twenty bars."""
+    """Forty bars in three years are forty bars."""
     uri = str(tmp_path / "store")
-    days = weekdays(300)
-    rare = stored("RARE", even(range(100, 150)), days[::6])
-    write(uri, [stored("OFTEN", even([100] * 300), days), rare])
-    answer = Screen("close > SMA(close, 40)", timeframe="1day", max_age=9).run(Store(uri))
+    days = weekdays(900)
+    rare = stored("RARE", even(range(100, 145)), days[::20])
+    write(uri, [stored("OFTEN", even([100] * 900), days), rare])
+    answer = Screen("close > SMA(close, 40)", timeframe="1day", max_age=30).run(Store(uri))
     assert symbols(answer) == ["RARE"]
     assert reasons(answer) == {}
 
