@@ -104,12 +104,19 @@ class Bars:
     @cached_property
     def end(self) -> Ints:
         """When each bar is over, microseconds since 1970 UTC: at its session's close at the latest."""
+        return self.ends(np.arange(len(self)))
+
+    def ends(self, places: Ints) -> Ints:
+        """The same, only of the bars at these places."""
         closes = np.array([closing_minute(_segment(key)) or _CLOSES for key in self.keys], np.int64)
-        close = self.last_day * US_A_DAY - IST_SHIFT_US + closes[self.who] * US_A_MINUTE
+        who = np.searchsorted(self.starts, places, "right") - 1
+        midnight = self.last_day[places] * US_A_DAY - IST_SHIFT_US
+        close: Ints = midnight + closes[who] * US_A_MINUTE
         if not self.timeframe.is_intraday:
             return close
-        over = self.ts + self.timeframe.minutes * US_A_MINUTE
-        return np.where(self.ts < close, np.minimum(over, close), over)
+        ts = self.ts[places]
+        over = ts + self.timeframe.minutes * US_A_MINUTE
+        return np.where(ts < close, np.minimum(over, close), over)
 
     @cached_property
     def session_start(self) -> Ints:

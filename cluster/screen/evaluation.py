@@ -44,7 +44,7 @@ class Evaluation:
         if tree.frame == frame:
             return values
         places = self.places(tree.frame, frame)
-        return np.where(places >= 0, np.append(values, np.nan)[places], np.nan)
+        return _picked(values, places)
 
     def at(self, tree: Tree, frame: str, places: Ints) -> Values:
         """What `over` gives, only at these places of `frame`, of which -1 is none.
@@ -56,7 +56,7 @@ class Evaluation:
         bars = self.frames[tree.frame]
         if tree.frame != frame:
             longer = self.places(tree.frame, frame)
-            places = np.where(places >= 0, np.append(longer, -1)[places], -1)
+            places = np.where(places >= 0, longer[places], -1)
         match tree:
             case Operation():
                 return _operated(tree, [self.at(part, tree.frame, places) for part in tree.parts])
@@ -64,7 +64,7 @@ class Evaluation:
                 who = np.searchsorted(bars.starts, places, "right") - 1
                 back = places - tree.bars
                 return self.at(tree.of, tree.frame, np.where(back >= bars.starts[who], back, -1))
-        return np.where(places >= 0, np.append(self.values(tree), np.nan)[places], np.nan)
+        return _picked(self.values(tree), places)
 
     def places(self, longer: str, frame: str) -> Ints:
         """For each bar of `frame`, which of the longer bars is the newest that is over; -1: none."""
@@ -91,6 +91,13 @@ class Evaluation:
             sibling = Call(tree.frame, tree.function, tree.inputs, tree.params, output, tree.shown)
             self._known[sibling] = values
         return found[tree.output]
+
+
+def _picked(values: Values, places: Ints) -> Values:
+    """The values at these places; NaN for place -1."""
+    if not len(values):
+        return np.full(len(places), np.nan)
+    return np.where(places >= 0, values[places], np.nan)
 
 
 def _operated(tree: Operation, parts: Sequence[Values]) -> Values:

@@ -50,12 +50,13 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
     where, *others = (evaluation.at(tree, question.base, last) for tree in question.trees)
     rank = others.pop(0) if question.rank is not None else np.full(len(last), np.nan)
     used = {frame: _used(bars, there, far) for (frame, far), bars in _far(question, frames)}
+    ends = base.ends(last)
     found = [
         Looked(
             key=base.keys[n],
             close=float(base.columns["close"][last[i]]),
             ts=_moment(base.ts[last[i]]),
-            end=_moment(base.end[last[i]]),
+            end=_moment(ends[i]),
             used={frame: (_day(f[i]), _day(t[i])) for frame, (f, t, _) in used.items()},
             not_final=sum(int(count[i]) for _, _, count in used.values()),
             matches=None if np.isnan(where[i]) else bool(where[i]),

@@ -125,6 +125,7 @@ def test_pieces_make_no_difference(store, monkeypatch):
     screen = Screen(**RISES, rank="RSI(14)", show={"sma": "SMA(close, 30)"})
     whole = screen.run(store, now=NOW)
     monkeypatch.setattr(history, "ROWS_TOGETHER", 600)
+    monkeypatch.setattr(history, "ROWS_OF_ALL", 600)
     assert screen.run(store, now=NOW) == whole
     assert len(whole.matches) > 1
 
