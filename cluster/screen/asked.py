@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Self
@@ -11,7 +10,10 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from actors.market.session_days import is_weekend
 from actors.writer import coverage, naming
+from cluster.segments import SEGMENTS
+from cluster.universe.name import parse_name
 
 _DAY = timedelta(days=1)
 
@@ -34,13 +36,27 @@ class Asked:
             return cls(_symbols(receipts.filter(wanted)), ())
         known = naming.instruments_by_symbol(receipts)
         keys = {key for found in known.values() for key in found}
-        by_isin = {key.partition("|")[2]: key for key in keys}
-        meant = {name: by_isin.get(name, name) for name in names}
-        there = [name for name in dict.fromkeys(meant.values()) if name in known or name in keys]
+        meant = {name: _meant(name, known, keys) for name in names}
+        there = dict.fromkeys(word for word in meant.values() if word)
         chosen = set(naming.keys_of(there, receipts, lambda: known).values())
         symbols = {key: name for key, name in _symbols(receipts).items() if key in chosen}
-        unknown = dict.fromkeys(name for name, word in meant.items() if word not in there)
-        return cls(symbols, tuple(unknown))
+        return cls(symbols, tuple(dict.fromkeys(name for name in names if not meant[name])))
+
+
+def _meant(name: str, known: Mapping[str, list[str]], keys: Collection[str]) -> str | None:
+    """The key or symbol that the store has for it, as a config's universe may name it; None: nothing."""
+    if name in keys:
+        return name
+    read = parse_name(name)
+    word = read.symbol or ""
+    found = known.get(word) or known.get(word.upper()) or []
+    if read.isin:
+        found = [key for key in keys if key.partition("|")[2] == read.isin]
+    if len(found) > 1:  # one share at two exchanges: what names none means NSE
+        found = [key for key in found if SEGMENTS.get(key.partition("|")[0]) == read.exchange]
+    if read.key:
+        found = [read.key] if read.key in keys else []
+    return found[0] if len(found) == 1 else None
 
 
 def _symbols(receipts: pa.Table) -> dict[str, str]:
@@ -52,21 +68,23 @@ def _symbols(receipts: pa.Table) -> dict[str, str]:
     )
 
 
-def sessions_unanswered(
-    held: coverage.Held, key: str, label: str, span: tuple[date, date], sessions: Sequence[date]
+def unanswered(
+    held: coverage.Held, key: str, label: str, span: tuple[date, date], sessions: Collection[date]
 ) -> list[date]:
-    """The `sessions`, which ascend, of a span for which no answer counts."""
+    """Days of a span, both ends included, for which no answer counts.
+
+    Weekends only where they are among the `sessions` that others had. Of holidays nobody knows
+    beforehand: what asks for the days around them asks for them, too.
+    """
     first, last = span
     missing: list[date] = []
     for begin, end, _ in held.get((key, label), []):
-        if end < first:
-            continue
-        if begin > last:
-            break
-        missing += _between(sessions, first, begin - _DAY)
-        first = max(first, end + _DAY)
-    return missing + _between(sessions, first, last)
+        if end >= first and begin <= last:
+            missing += _days(first, begin - _DAY)
+            first = max(first, end + _DAY)
+    missing += _days(first, last)
+    return [day for day in missing if not is_weekend(day) or day in sessions]
 
 
-def _between(sessions: Sequence[date], first: date, last: date) -> list[date]:
-    return list(sessions[bisect_left(sessions, first) : bisect_right(sessions, last)])
+def _days(first: date, last: date) -> list[date]:
+    return [first + n * _DAY for n in range((last - first).days + 1)]

@@ -20,6 +20,7 @@ from cluster.screen.tree import Constant, Tree, is_condition, walk
 
 MAX_CHARACTERS = 2_000
 MAX_PARTS = 2_000
+MAX_LEVELS = 100
 
 
 def parse(
@@ -42,11 +43,21 @@ def parse(
         raise UsageError(misread.placed(flat), where) from None
     if isinstance(tree, Constant):
         raise UsageError(f"`{flat}` says nothing of any candle", where)
-    if sum(1 for _ in islice(walk(tree), MAX_PARTS + 1)) > MAX_PARTS:
-        raise UsageError(
-            f"has more than {MAX_PARTS} parts, with all that its words stand for", where
-        )
+    problem = _too_much(tree)
+    if problem:
+        raise UsageError(f"{problem}, with all that its words stand for", where)
     return tree
+
+
+def _too_much(tree: Tree) -> str | None:
+    """Words that stand for words may unfold into more than any text could hold."""
+    if sum(1 for _ in islice(walk(tree), MAX_PARTS + 1)) > MAX_PARTS:
+        return f"has more than {MAX_PARTS} parts"
+    return f"is nested deeper than {MAX_LEVELS} levels" if _levels(tree) > MAX_LEVELS else None
+
+
+def _levels(tree: Tree) -> int:
+    return 1 + max(map(_levels, tree.parts), default=0)
 
 
 def condition(

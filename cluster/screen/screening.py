@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from actors.market.chunk import Status
 from actors.writer import coverage
 from cluster.screen.answer import Match, NotScreened, Reason
-from cluster.screen.asked import Asked, sessions_unanswered
+from cluster.screen.asked import Asked, unanswered
 from cluster.screen.bars import Bars
 from cluster.screen.history import History
 from cluster.screen.looking import Looked, look
@@ -47,7 +47,7 @@ def ask(
     seen = _Seen()
     for frames in history.pieces([*asked.symbols], everybody=names is None):
         seen.add(question, frames)
-    judge = _Judge(question, history, coverage.held(receipts), seen.ascending(), max_age)
+    judge = _Judge(question, history, coverage.held(receipts), seen.sessions, max_age)
     not_screened = [*_without_data(asked, seen, _failures(receipts))]
     matches: list[Match] = []
     for each in seen.looked:
@@ -85,10 +85,6 @@ class _Seen:
         for frame, bars in frames.items():
             self.sessions.setdefault(frame, set()).update(bars.days)
 
-    def ascending(self) -> dict[str, list[date]]:
-        """The sessions that any instrument had."""
-        return {frame: sorted(days) for frame, days in self.sessions.items()}
-
 
 def _failures(receipts: pa.Table) -> dict[tuple[str, str], str]:
     """What the requests for a series have failed of, if any has."""
@@ -117,7 +113,7 @@ class _Judge:
     question: Question
     history: History
     held: coverage.Held
-    sessions: Mapping[str, Sequence[date]]
+    sessions: Mapping[str, set[date]]  # that any instrument had
     max_age: int
 
     def doubt(self, each: Looked) -> tuple[Reason, str] | None:
@@ -128,7 +124,7 @@ class _Judge:
                 return Reason.STALE, f"its last {label} is of {last}, the newest of {newest}"
         for frame, span in each.used.items():
             label = self.question.timeframes[frame].label
-            missing = sessions_unanswered(self.held, each.key, label, span, self.sessions[frame])
+            missing = unanswered(self.held, each.key, label, span, self.sessions[frame])
             if missing:
                 several = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
                 return Reason.INCOMPLETE, f"no answer counts for {label} of {missing[0]}{several}"

@@ -110,13 +110,14 @@ def test_only_those_asked_for_make_up_the_universe(store, tmp_path):
     path = tmp_path / "rises.yaml"
     path.write_text(
         "timeframe: 1day\nwhere: close > SMA(close, 20)\n"
-        "universe: {file: mine.csv, symbols: [REPPU]}\n"
+        "universe: {file: mine.csv, symbols: [NSE:upper]}\n"
     )
     answer = Screen.load(path).run(store)
     assert symbols(answer) == ["UP", "UPPER"]
     assert reasons(answer) == {"NOSUCH": Reason.NO_DATA}
     assert (answer.universe, answer.screened) == (4, 3)
     assert symbols(Screen.load(path).run(store, symbols="UP")) == ["UP"]
+    assert reasons(Screen.load(path).run(store, symbols="HOLE")) == {"HOLE": Reason.INCOMPLETE}
     with pytest.raises(UsageError, match=r"knows no 'UPP'; did you mean UP or UPPER"):
         Screen.load(path).run(store, symbols="UPP")
 
@@ -272,6 +273,12 @@ def test_words_that_stand_for_each_other_cannot_grow_without_bound():
     words |= {f"a{n}": f"a{n - 1} + a{n - 1} + a{n - 1} + a{n - 1}" for n in range(1, 40)}
     with pytest.raises(UsageError, match=r"define.a\d: has more than 2000 parts"):
         Screen("a39 > 1", define=words, timeframe="1day")
+
+
+def test_nor_can_they_be_nested_without_bound():
+    words = {"a0": "close"} | {f"a{n}": f"{'-' * 20}a{n - 1}" for n in range(1, 90)}
+    with pytest.raises(UsageError, match=r"define.a\d: is nested deeper than 100 levels"):
+        Screen("a89 > 1", define=words, timeframe="1day")
 
 
 def test_a_word_stands_for_what_it_is_defined_as(store):
