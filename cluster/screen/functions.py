@@ -24,7 +24,6 @@ class Own:
     """A function of ours; `formula` is given the bars, the series and the parameters."""
 
     name: str
-    meaning: str
     slots: tuple[Slot, ...]
     formula: Compute
     params: tuple[Param, ...] = ()
@@ -78,6 +77,7 @@ def _change_pct(bars: Bars, x: Values, n: int) -> Values:
 
 
 def _crosses_above(bars: Bars, a: Values, b: Values) -> Values:
+    """`a` is above `b`, and was not a bar ago."""
     before, now = shifted(bars, a - b, 1), a - b
     return np.where(np.isnan(before + now), np.nan, (before <= 0) & (now > 0))
 
@@ -87,6 +87,8 @@ def _crosses_below(bars: Bars, a: Values, b: Values) -> Values:
 
 
 def _relative_volume(bars: Bars, volume: Values, n: int) -> Values:
+    """Over the mean of the `n` bars before."""
+
     def mean(run: Values) -> tuple[Values]:
         total = np.concatenate([[0.0], np.cumsum(run)])  # whole numbers: exact up to 2 ** 53
         return (np.concatenate([np.full(n - 1, np.nan), (total[n:] - total[:-n]) / n]),)
@@ -95,6 +97,7 @@ def _relative_volume(bars: Bars, volume: Values, n: int) -> Values:
 
 
 def _gap_pct(bars: Bars, opens: Values, close: Values) -> Values:
+    """A session's open over the close before it, at each of its bars."""
     first = bars.session_start
     gap = 100 * (opens[first] / close[first - 1] - 1) if len(bars) else np.zeros(0)
     return np.where(bars.place[first] > 0, gap, np.nan)
@@ -153,90 +156,38 @@ _X, _A, _B = Slot("x"), Slot("a"), Slot("b")
 _OPEN, _HIGH, _LOW, _CLOSE, _VOLUME = (
     Slot(name, name) for name in ("open", "high", "low", "close", "volume")
 )
-_N, _MINUTES = Param("n", None), Param("minutes", None)
-_YEAR = Reach(days=_YEAR_DAYS)
-#: As many bars as the longest session of 1-minute bars: MCX's.
-_SESSION = Reach(days=1)
+_IF = Slot("condition", condition=True)
+_N, _ONE, _MONTH = Param("n", None), Param("n", 1), Param("n", 20)
+_MINUTES = Param("minutes", None)
 
+
+def _bar_before() -> Reach:
+    return Reach(1)
+
+
+def _year() -> Reach:
+    return Reach(days=_YEAR_DAYS)
+
+
+# What is of a session looks back to its first bar, and days are always read whole.
 _ALL = (
-    Own("highest", "the greatest of n bars", (_X,), _highest, (_N,), _window),
-    Own("lowest", "the least of n bars", (_X,), _lowest, (_N,), _window),
-    Own("change_pct", "change over n bars", (_X,), _change_pct, (Param("n", 1),), _bars),
-    Own(
-        "crosses_above",
-        "a is above b, and was not a bar ago",
-        (_A, _B),
-        _crosses_above,
-        (),
-        lambda: Reach(1),
-        True,
-    ),
-    Own(
-        "crosses_below",
-        "a is below b, and was not a bar ago",
-        (_A, _B),
-        _crosses_below,
-        (),
-        lambda: Reach(1),
-        True,
-    ),
-    Own(
-        "count",
-        "in how many of n bars it was so",
-        (Slot("condition", condition=True),),
-        _count,
-        (_N,),
-        _window,
-    ),
-    Own(
-        "relative_volume",
-        "volume over the mean of the n bars before",
-        (_VOLUME,),
-        _relative_volume,
-        (Param("n", 20),),
-        _bars,
-    ),
-    Own(
-        "gap_pct",
-        "a session's open over the close before",
-        (_OPEN, _CLOSE),
-        _gap_pct,
-        (),
-        lambda: Reach(1, days=1),
-    ),
-    Own("high_52w", "the greatest high of 52 weeks", (_HIGH,), _high_52w, (), lambda: _YEAR),
-    Own("low_52w", "the least low of 52 weeks", (_LOW,), _low_52w, (), lambda: _YEAR),
-    Own(
-        "vwap",
-        "the session's mean price by volume",
-        (_HIGH, _LOW, _CLOSE, _VOLUME),
-        _vwap,
-        (),
-        lambda: _SESSION,
-        needs_minutes=True,
-    ),
-    Own(
-        "opening_high",
-        "the high of a session's first minutes",
-        (_HIGH,),
-        _opening_high,
-        (_MINUTES,),
-        lambda _: _SESSION,
-        needs_minutes=True,
-    ),
-    Own(
-        "opening_low",
-        "the low of a session's first minutes",
-        (_LOW,),
-        _opening_low,
-        (_MINUTES,),
-        lambda _: _SESSION,
-        needs_minutes=True,
-    ),
-    Own("abs", "without its sign", (_X,), lambda _, x: np.abs(x)),
-    Own("log", "the natural logarithm", (_X,), lambda _, x: np.log(x)),
-    Own("least", "the lesser of both", (_A, _B), lambda _, a, b: np.minimum(a, b)),
-    Own("greatest", "the greater of both", (_A, _B), lambda _, a, b: np.maximum(a, b)),
+    Own("highest", (_X,), _highest, (_N,), _window),
+    Own("lowest", (_X,), _lowest, (_N,), _window),
+    Own("change_pct", (_X,), _change_pct, (_ONE,), _bars),
+    Own("crosses_above", (_A, _B), _crosses_above, (), _bar_before, is_condition=True),
+    Own("crosses_below", (_A, _B), _crosses_below, (), _bar_before, is_condition=True),
+    Own("count", (_IF,), _count, (_N,), _window),
+    Own("relative_volume", (_VOLUME,), _relative_volume, (_MONTH,), _bars),
+    Own("gap_pct", (_OPEN, _CLOSE), _gap_pct, (), _bar_before),
+    Own("high_52w", (_HIGH,), _high_52w, (), _year),
+    Own("low_52w", (_LOW,), _low_52w, (), _year),
+    Own("vwap", (_HIGH, _LOW, _CLOSE, _VOLUME), _vwap, needs_minutes=True),
+    Own("opening_high", (_HIGH,), _opening_high, (_MINUTES,), needs_minutes=True),
+    Own("opening_low", (_LOW,), _opening_low, (_MINUTES,), needs_minutes=True),
+    Own("abs", (_X,), lambda _, x: np.abs(x)),
+    Own("log", (_X,), lambda _, x: np.log(x)),
+    Own("least", (_A, _B), lambda _, a, b: np.minimum(a, b)),
+    Own("greatest", (_A, _B), lambda _, a, b: np.maximum(a, b)),
 )
 OWN = {function.name: function for function in _ALL}
 _OPENING = ("opening_high", "opening_low")

@@ -40,9 +40,7 @@ class History:
 
     question: Question
     candles: Candles
-    first: Mapping[
-        str, date | None
-    ]  # of each timeframe, where to begin reading; None: at its oldest
+    first: Mapping[str, date | None]  # where to begin reading each timeframe; None: at its oldest
     last: Mapping[str, date]  # the newest session there is of it
     oldest: Mapping[str, date]  # of any instrument
 
@@ -50,11 +48,11 @@ class History:
     def of(cls, store: Store, question: Question, on: date | None) -> Self:
         """Raises UsageError where the store has no candle of a timeframe, or none up to `on`."""
         held = {holding.timeframe: holding for holding in store.holdings()}
+        candles = store.candles()
         for timeframe in question.timeframes.values():
             if timeframe.label not in held:
-                there = ", ".join(by_length(held)) or "no candles yet"
+                there = ", ".join(by_length(held))
                 raise UsageError(f"{store.uri} holds no {timeframe}, only {there}", "timeframe")
-        candles = store.candles()
         last = {
             frame: _newest(candles, timeframe, held[timeframe.label], on)
             for frame, timeframe in question.timeframes.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -25,9 +25,7 @@ class Looked:
     close: float
     ts: datetime  # start of the bar, IST
     end: datetime  # when it was over
-    used: Mapping[
-        str, tuple[date, date]
-    ]  # in each timeframe the days of the first and last bar counted on
+    used: Mapping[str, tuple[date, date]]  # days of the first and last bar counted on, by timeframe
     not_final: int  # of the bars counted on, in all timeframes
     matches: bool | None
     unknown: tuple[bool, str] | None  # why nobody knows: whether it is for too few bars, and which
@@ -49,7 +47,8 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
     last = base.starts[1:][there] - 1
     where, *others = (evaluation.at(tree, question.base, last) for tree in question.trees)
     rank = others.pop(0) if question.rank is not None else np.full(len(last), np.nan)
-    used = {frame: _used(bars, there, far) for (frame, far), bars in _far(question, frames)}
+    far = question.reach()
+    used = {frame: _used(bars, there, far[frame]) for frame, bars in frames.items()}
     ends = base.ends(last)
     found = [
         Looked(
@@ -67,12 +66,6 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
         for i, n in enumerate(there)
     ]
     return found, lacking
-
-
-def _far(
-    question: Question, frames: Mapping[str, Bars]
-) -> Iterator[tuple[tuple[str, Reach], Bars]]:
-    return zip(question.reach().items(), frames.values(), strict=True)
 
 
 def _used(bars: Bars, there: list[int], far: Reach) -> tuple[Ints, Ints, Ints]:
@@ -99,10 +92,8 @@ def _why(question: Question, evaluation: Evaluation, n: int, at: int) -> tuple[b
         if there <= far.bars:
             return True, f"needs {far.bars + 1:,} bars of {timeframe}, has {there:,}"
         if far.days and bars.day[start] > bars.day[newest] - far.days:
-            return (
-                True,
-                f"needs {far.days} days of {timeframe}, has them from {_day(bars.day[start])}",
-            )
+            since = _day(bars.day[start])
+            return True, f"needs {far.days} days of {timeframe}, has them from {since}"
     return False, str(_culprit(evaluation, question.where, question.base, at))
 
 
