@@ -63,6 +63,14 @@ class Bars:
     def __len__(self) -> int:
         return len(self.ts)
 
+    def part(self, first: int, end: int) -> Bars:
+        """Those of instruments `first` to `end`, not included. Nothing is copied."""
+        begin, stop = int(self.starts[first]), int(self.starts[end])
+        columns = {name: values[begin:stop] for name, values in self.columns.items()}
+        starts = self.starts[first : end + 1] - begin
+        ts, final = self.ts[begin:stop], self.final[begin:stop]
+        return Bars(self.timeframe, self.keys[first:end], starts, ts, columns, final)
+
     @cached_property
     def counts(self) -> Ints:
         return np.diff(self.starts)

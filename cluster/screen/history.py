@@ -28,6 +28,8 @@ ROWS_TOGETHER = 500_000
 #: Of everybody so many at once, if that is all there is: a scan that need not compare each row with a
 #: list of instruments takes two thirds of the time.
 ROWS_OF_ALL = 2_000_000
+#: What is computed at once.
+ROWS_COMPUTED = 100_000
 #: For the newest session up to a day: so many days before it are looked at, until there is one.
 _LOOK_BACK_DAYS = (0, 4, 14, 60)
 _FURTHER = 4  # times the days before, as long as bars are missing
@@ -78,10 +80,19 @@ class History:
             for group in groups:
                 following = ahead.submit(self._piece, group, everything)
                 if coming is not None:
-                    yield coming.result()
+                    yield from self._parts(coming.result())
                 coming = following
             if coming is not None:
-                yield coming.result()
+                yield from self._parts(coming.result())
+
+    def _parts(self, piece: dict[str, Bars]) -> Iterator[dict[str, Bars]]:
+        """The same in parts of which a column stays in a processor's cache."""
+        count = len(piece[self.question.base].keys)
+        rows = max(map(len, piece.values()))
+        together = max(1, count * ROWS_COMPUTED // max(rows, 1))
+        for first in range(0, count, together):
+            end = min(first + together, count)
+            yield {frame: bars.part(first, end) for frame, bars in piece.items()}
 
     def _piece(self, keys: tuple[str, ...], everything: bool) -> dict[str, Bars]:
         named = None if everything else keys

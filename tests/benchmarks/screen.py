@@ -49,6 +49,7 @@ class _Spent:
     """Of one way, each round."""
 
     seconds: list[float]
+    cpu_s: list[float]
     peak_bytes: list[int]
 
 
@@ -63,7 +64,7 @@ def run(rounds: int) -> None:
 
 
 def _compare(place: Path, label: str, rows: int, rounds: int) -> None:
-    spent = defaultdict[str, _Spent](lambda: _Spent([], []))
+    spent = defaultdict[str, _Spent](lambda: _Spent([], [], []))
     found: dict[str, str] = {}
     for _ in range(rounds):
         for way in WAYS:
@@ -78,17 +79,20 @@ def _compare(place: Path, label: str, rows: int, rounds: int) -> None:
             done = measure(command, environment(), WITHIN_S)
             seconds, _, found[way] = done.stdout.strip().partition(" ")
             spent[way].seconds.append(float(seconds))
+            spent[way].cpu_s.append(done.cpu_s)
             spent[way].peak_bytes.append(done.peak_bytes)
     if len({*found.values()}) != 1:
         raise Failed(
             f"not all found the same: { {way: len(m.split(',')) for way, m in found.items()} }"
         )
     matches = len(found["ours"].split(","))
-    title = f"{rows:,} {label} candles of {SHARES:,} shares, {matches} match; medians of {rounds}"
-    table = Table("", "s", "peak MB", title=title)
+    asked = f"{rows:,} {label} candles of {SHARES:,} shares, {matches} match"
+    print(f"screen: {asked}; medians of {rounds}, CPU with imports", flush=True)
+    table = Table("", "s", "CPU s", "peak MB")
     for way, each in spent.items():
         peak_mb = median(each.peak_bytes) / 2**20
-        table.add_row(_NAMES[way], f"{median(each.seconds):.2f}", f"{peak_mb:,.0f}")
+        took = f"{median(each.seconds):.2f}", f"{median(each.cpu_s):.2f}"
+        table.add_row(_NAMES[way], *took, f"{peak_mb:,.0f}")
     for column in table.columns[1:]:
         column.justify = "right"
     Console(width=110).print(table)

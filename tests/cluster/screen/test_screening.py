@@ -127,6 +127,7 @@ def test_pieces_make_no_difference(store, monkeypatch):
     whole = screen.run(store, now=NOW)
     monkeypatch.setattr(history, "ROWS_TOGETHER", 600)
     monkeypatch.setattr(history, "ROWS_OF_ALL", 600)
+    monkeypatch.setattr(history, "ROWS_COMPUTED", 150)
     assert screen.run(store, now=NOW) == whole
     assert len(whole.matches) > 1
 
