@@ -67,7 +67,7 @@ class NotScreened:
         return f"{self.symbol}: {self.reason}: {self.detail}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Answer:
     """Of one version of a store. Screened and not screened make up the universe."""
 
@@ -81,6 +81,9 @@ class Answer:
     found: int  # matches, of which there may be more than a limit lets through
     matches: tuple[Match, ...]  # best first
     not_screened: tuple[NotScreened, ...]
+
+    def __repr__(self) -> str:
+        return f"<of version {self.version} of {self.store}: {self.sum()}>"
 
     @property
     def screened(self) -> int:

@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from actors.market.chunk import Status
 from actors.market.errors import UsageError
@@ -90,6 +92,25 @@ def test_for_every_instrument_it_is_said_what_became_of_it(store):
         "4 screened + 6 not screened (2 no data, 1 stale, 1 incomplete, 1 too short, 1 undefined)"
         " = 10 instruments; 3 match."
     )
+
+
+@settings(max_examples=12)
+@given(
+    st.sets(st.sampled_from([*FATES]), min_size=1),
+    st.sampled_from(["RSI(14) > 50", "close > SMA(close, 40)", "close / volume > 1", "high < 105"]),
+    st.integers(0, 3),
+)
+def test_the_sum_adds_up_whatever_is_asked_of_whom(store, names, where, max_age):
+    """Each instrument is once what it is; and is the same among all as by itself."""
+    screen = Screen(where, timeframe="1day", max_age=max_age)
+    answer = screen.run(store, symbols=names)
+    told = reasons(answer)
+    assert answer.universe == len(names)
+    assert len(told) == len(answer.not_screened) == answer.universe - answer.screened
+    assert {*symbols(answer)} <= names - {*told}
+    whole = screen.run(store)
+    assert told == {name: reason for name, reason in reasons(whole).items() if name in names}
+    assert symbols(answer) == [name for name in symbols(whole) if name in names]
 
 
 def test_a_condition_that_is_decided_needs_nothing_more(store):
