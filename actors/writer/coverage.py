@@ -76,8 +76,8 @@ def _at_the_latest(outdates: datetime, fetched_at: datetime) -> datetime:
 def noted(receipt: Receipt, found: Difference, earlier: Iterable[Receipt]) -> Receipt:
     """The receipt, with what its answer says of `earlier` ones of its instrument.
 
-    A change of the oldest day it could be compared with, of most of its bars, puts all of them in doubt
-    that were given before it.
+    A rewriting that reaches back to the oldest day it could be compared with puts all of them in doubt
+    that were given before it. A correction puts none; it is counted.
     """
     if found.revised_days is None or not receipt.attempts:
         return receipt  # what was computed here tells nothing of the provider
