@@ -82,7 +82,8 @@ def noted(receipt: Receipt, found: Difference, earlier: Iterable[Receipt]) -> Re
     if found.revised_days is None or not receipt.attempts:
         return receipt  # what was computed here tells nothing of the provider
     outdates = _outdated(receipt, *found.revised_days, earlier) if found.reaches_back else None
-    return replace(receipt, revised=found.revised, ratio=found.ratio, outdates=outdates)
+    revised = receipt.revised + found.revised
+    return replace(receipt, revised=revised, ratio=found.ratio, outdates=outdates)
 
 
 def _outdated(revision: Receipt, first: date, last: date, earlier: Iterable[Receipt]) -> datetime:

@@ -81,8 +81,9 @@ class Standing:
         return {name: column[start:end] for name, column in rows.items()}
 
 
-def rows_of(candles: pa.Table) -> Rows:
-    """The columns that a comparison looks at."""
+def rows_of(candles: pa.Table | None) -> Rows:
+    """The columns that a comparison looks at; of no rows, if there is no table."""
+    candles = CANDLES.empty_table() if candles is None else candles
     kinds = {"ts": pa.int64(), "date": pa.int32()}
     return {
         name: candles[name].cast(kinds.get(name, candles[name].type)).to_numpy()
