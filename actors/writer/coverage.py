@@ -76,13 +76,14 @@ def _at_the_latest(outdates: datetime, fetched_at: datetime) -> datetime:
 def noted(receipt: Receipt, found: Difference, earlier: Iterable[Receipt]) -> Receipt:
     """The receipt, with what its answer says of `earlier` ones of its instrument.
 
-    A change of the oldest day it could be compared with, of most of its bars, puts all of them in doubt
-    that were given before it.
+    A rewriting that reaches back to the oldest day it could be compared with puts all of them in doubt
+    that were given before it. A correction puts none; it is counted.
     """
     if found.revised_days is None or not receipt.attempts:
         return receipt  # what was computed here tells nothing of the provider
     outdates = _outdated(receipt, *found.revised_days, earlier) if found.reaches_back else None
-    return replace(receipt, revised=found.revised, ratio=found.ratio, outdates=outdates)
+    revised = receipt.revised + found.revised
+    return replace(receipt, revised=revised, ratio=found.ratio, outdates=outdates)
 
 
 def _outdated(revision: Receipt, first: date, last: date, earlier: Iterable[Receipt]) -> datetime:

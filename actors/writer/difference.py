@@ -24,7 +24,14 @@ if TYPE_CHECKING:
 Rows = dict[str, npt.NDArray[Any]]
 
 _VALUES = [name for name in BARS.names if name != "ts"]
+_PRICES = ["open", "high", "low", "close"]
 _COLUMNS = ["ts", "date", *_VALUES, "final"]
+
+Mask = npt.NDArray[np.bool_]
+
+#: How far a price times the ratio may be from what the provider has made of it.
+_ROUNDING = 0.01
+_TICK_RUPEES = 0.05
 
 #: What of CANDLES a comparison needs to know of the rows that stand.
 STANDING = pa.schema([CANDLES.field(name) for name in ("instrument_key", "timeframe", *_COLUMNS)])
@@ -41,7 +48,9 @@ class Difference:
     revised: int = 0  # bars that were final and have changed, gone or come
     ratio: float | None = None  # new close to old close, the median of the changed
     revised_days: tuple[date, date] | None = None  # first and last of them
-    reaches_back: bool = False  # most of the oldest day compared changed: older days may have, too
+    reaches_back: bool = (
+        False  # the history was rewritten: older days than these may have changed, too
+    )
 
 
 class Standing:
@@ -72,8 +81,9 @@ class Standing:
         return {name: column[start:end] for name, column in rows.items()}
 
 
-def rows_of(candles: pa.Table) -> Rows:
-    """The columns that a comparison looks at."""
+def rows_of(candles: pa.Table | None) -> Rows:
+    """The columns that a comparison looks at; of no rows, if there is no table."""
+    candles = CANDLES.empty_table() if candles is None else candles
     kinds = {"ts": pa.int64(), "date": pa.int32()}
     return {
         name: candles[name].cast(kinds.get(name, candles[name].type)).to_numpy()
@@ -111,7 +121,9 @@ def compare(old: Rows, new: Rows) -> Difference:
                 ]
             ),
             closes=(old["close"][theirs][revised], new["close"][mine][revised]),
-            reaches_back=_reaches_back(old["date"][theirs], revised, was_final & is_final),
+            reaches_back=_reaches_back(
+                _at(old, theirs), _at(new, mine), revised, was_final & is_final
+            ),
         ),
     )
 
@@ -138,17 +150,38 @@ def _revision(
     }
 
 
-def _reaches_back(
-    dates: npt.NDArray[Any], revised: npt.NDArray[Any], compared: npt.NDArray[Any]
-) -> bool:
-    """Whether most bars of the oldest day `compared` are revised, as by a split every one is.
+def _reaches_back(old: Rows, new: Rows, revised: Mask, compared: Mask) -> bool:
+    """Whether the provider has rewritten its history, rather than corrected a bar or a day.
 
-    A few of them may be corrections, of that day alone.
+    A day has changed if most of its bars have. A rewriting begins with the oldest day `compared`. It
+    changes most of all days, of two at the least; or of that one all prices by one ratio, as splits,
+    bonuses and dividends do.
     """
-    if not compared.any():
+    days, place = np.unique(old["date"][compared], return_inverse=True)
+    if not len(days):
         return False
-    oldest = compared & (dates == dates[compared].min())
-    return bool(2 * np.count_nonzero(revised & oldest) > np.count_nonzero(oldest))
+    hits = np.bincount(place[revised[compared]], minlength=len(days))
+    changed = 2 * hits > np.bincount(place)
+    count = np.count_nonzero(changed)
+    oldest = revised & compared & (old["date"] == days[0])
+    return bool(changed[0]) and (
+        bool(count > 1 and 2 * count > len(days))
+        or _by_one_ratio(_at(old, oldest), _at(new, oldest))
+    )
+
+
+def _by_one_ratio(old: Rows, new: Rows) -> bool:
+    """Whether every price has changed, and all by one ratio but for rounding to the exchange's tick."""
+    ratio = np.median(new["close"] / old["close"])
+    return all(
+        bool((new[name] != old[name]).all())
+        and np.allclose(new[name], old[name] * ratio, rtol=_ROUNDING, atol=_TICK_RUPEES)
+        for name in _PRICES
+    )
+
+
+def _at(rows: Rows, where: npt.NDArray[Any]) -> Rows:
+    return {name: column[where] for name, column in rows.items()}
 
 
 def _number(day: date) -> int:

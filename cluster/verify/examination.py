@@ -65,7 +65,7 @@ class Examination:
         }
         self._came: dict[str, list[int]] = defaultdict(list)  # by when there were bars, somewhere
         for (key, _), answers in said.items():
-            self._came[key] += [stored.extent[1] for stored in answers.stored]
+            self._came[key] += [stored.extent[1] for stored in answers.stored if stored.rows]
         self._charted = united(self._answers(REFERENCE, DAILY).final)
         keys = {REFERENCE, *(key for key, _ in wanted)}
         self._groups = {

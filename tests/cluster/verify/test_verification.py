@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import pyarrow.compute as pc
 import pytest
 from deltalake import DeltaTable
 
-from actors.market.chunk import Chunk
+from actors.market.chunk import Chunk, Status
 from actors.market.session_days import REFERENCE
 from actors.market.sessions import IST
 from actors.market.timeframe import Timeframe
@@ -246,6 +247,28 @@ def test_without_the_calendar_silent_days_are_undecided_and_one_request_decides_
     assert [chunk.id for chunk in plan.chunks] == [f"{REFERENCE}/1day/{FIRST}/{LAST}"]
     StoreWriter(uri).commit([delivery(chunk, at=NOW) for chunk in plan.chunks])
     assert verify(Store(uri), some, NOW + timedelta(hours=1)).is_complete
+
+
+def test_what_two_answers_took_away_is_not_lost(tmp_path):
+    """One by one within days, and all of a span; the receipts of longer spans count them still."""
+    uri = fill(
+        str(tmp_path / "store"), Filling(), keys=[SBIN, REFERENCE], labels=["1day", "5minute"]
+    )
+    some = wants([SBIN], ["1day", "5minute"])
+    assert verify(Store(uri), some, NOW).is_complete
+    days = date(2024, 1, 15), date(2024, 1, 19)
+    both = [Chunk(SBIN, SBIN, Timeframe.parse(label), *days) for label in ("1day", "5minute")]
+    for night in range(2):
+        at = NOW + timedelta(days=night)
+        empty = delivery(both[0], "empty", at)
+        thinner = delivery(both[1], at=at)
+        rows = thinner.candles.take([*range(0, thinner.candles.num_rows, 2)])
+        thinner = replace(thinner, receipt=replace(thinner.receipt, rows=len(rows)), candles=rows)
+        told = StoreWriter(uri).commit([empty, thinner]).receipts
+    assert [receipt.status for receipt in told] == [Status.EMPTY, Status.STORED]
+    assert [receipt.revised for receipt in told] == [5, 187]
+    verdicts = verify(Store(uri), some, NOW + timedelta(days=2)).verdicts
+    assert not [g for v in verdicts for g in v.gaps if g.reason is Reason.LOST]
 
 
 def test_a_store_held_against_its_own_receipts_is_whole_without_the_calendar(tmp_path):
