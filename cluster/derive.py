@@ -24,6 +24,7 @@ from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 from cluster.derived import MINUTE, Due, due, needs_openings
+from cluster.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +60,7 @@ def derive(prepared: Prepared, run_id: str, console: Console) -> Derived:
     some = due_of(prepared)
     if not some:
         return Derived()
-    console.print(f"Computing {len(some):,} chunks from 1-minute bars.", highlight=False)
+    console.print(f"Computing {counted(len(some), 'chunk')} from 1-minute bars.", highlight=False)
     done = compute(prepared.store, some, run_id, forming=prepared.config.today == "forming")
     log.info("bars.derived", extra={"chunks": len(some), "rows": done.bars})
     return done

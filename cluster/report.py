@@ -10,6 +10,7 @@ from actors.market.errors import CandlefleetError, UsageError
 from cluster.display import duration
 from cluster.exit import Exit
 from cluster.standing import NAMED_FAILURES, Totals
+from cluster.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +116,18 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
         )
     else:
         said.append(
-            f"{summary.stored:,} chunks stored, {summary.empty:,} empty, {summary.failed:,} failed, "
+            f"{counted(summary.stored, 'chunk')} stored, {summary.empty:,} empty, {summary.failed:,} failed, "
             f"{summary.pending:,} pending, of {summary.planned:,}."
         )
         said.append(
-            f"{summary.rows:,} candles by {summary.requests:,} requests "
+            f"{counted(summary.rows, 'candle')} by {counted(summary.requests, 'request')} "
             f"in {duration(summary.seconds)}, run {summary.run_id}."
         )
     if summary.derived:
-        said.append(f"{summary.derived:,} candles computed from 1-minute ones.")
+        said.append(f"{counted(summary.derived, 'candle')} computed from 1-minute ones.")
     if summary.quarantined:
         said.append(
-            f"{summary.quarantined:,} insane rows were put aside in {summary.store}/quarantine."
+            f"Put aside in {summary.store}/quarantine: {counted(summary.quarantined, 'insane row')}."
         )
     if summary.rewritten:
         said.append(_rewritten(summary.rewritten))

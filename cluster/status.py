@@ -16,6 +16,7 @@ from rich.table import Table
 from actors.market.sessions import IST
 from actors.writer.naming import by_length
 from actors.writer.reading import Holding, Store
+from cluster.wording import counted
 
 #: So many runs and dead letters are listed for people; `--json` gives all.
 LISTED = 15
@@ -89,7 +90,7 @@ def tables(status: StoreStatus) -> list[RenderableType]:
     ]
     if status.not_final:
         shown.append(
-            f"{status.not_final:,} chunks reach into unsettled days; a later run asks again."
+            f"Reaching into unsettled days: {counted(status.not_final, 'chunk')}; a later run asks again."
         )
     if status.rewritten:
         shown.append(_revisions(status.rewritten))

@@ -84,6 +84,11 @@ class Store:
         candles = self._table("candles")
         return None if candles is None else int(candles.version())
 
+    @property
+    def until(self) -> datetime | None:
+        """What came later than this is not seen; None: everything is."""
+        return None if self._past is None else self._past.until
+
     def receipts(self) -> pa.Table:
         """Every receipt there is, as RECEIPTS."""
         return self._receipts(self._opened(), RECEIPTS)

@@ -11,6 +11,8 @@ from actors.market.errors import UsageError
 from cluster.cli.options import (
     Address,
     AssetsUrl,
+    AtTime,
+    AtVersion,
     BaseUrl,
     FromOver,
     Json,
@@ -20,6 +22,7 @@ from cluster.cli.options import (
     console,
     day_of,
     load_config,
+    opened,
     print_json,
     say,
 )
@@ -40,23 +43,40 @@ def verify(
     assets_url: AssetsUrl = None,
     first: FromOver = None,
     last: ToOver = None,
+    version: AtVersion = None,
+    as_of: AtTime = None,
     fetch: Annotated[
-        bool, typer.Option("--fetch", help="Ask again for what is missing, then verify once more.")
+        bool,
+        typer.Option(
+            "--fetch", help="Ask for what is missing or unconfirmed, then verify once more."
+        ),
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit code 1 for what is unconfirmed, too.")
     ] = False,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Show which sessions are missing from a store, each with its reason. Exit code 1 if any is."""
     from cluster.verify import report
-    from cluster.verify.job import verify_config, verify_store
+    from cluster.verify.job import repair_config, verify_config, verify_store
 
+    if fetch and not (version is None and as_of is None):
+        raise UsageError("asks for what is missing now; --version and --as-of look back", "--fetch")
     if config is not None:
         settings = load_config(config, store, base_url, assets_url, first, last)
-        done = verify_config(settings, console(), address, fetch=fetch)
-    elif fetch or store is None:
-        raise UsageError("is needed: it says what to fetch and from where", "CONFIG")
+        if fetch:
+            done = repair_config(settings, console(), address, strict=strict)
+        else:
+            held = opened(settings.store, version, as_of)
+            done = verify_config(settings, held, strict=strict)
+    elif fetch:
+        raise UsageError("needs a CONFIG, which says from where to fetch and how fast", "--fetch")
+    elif store is None:
+        raise UsageError("give a CONFIG, or --store URI to hold it against its own receipts")
     else:
-        done = verify_store(store, day_of(first, "--from"), day_of(last, "--to"))
+        days = day_of(first, "--from"), day_of(last, "--to")
+        done = verify_store(opened(store, version, as_of), *days, strict=strict)
     say(done.lines)
     if as_json:
         print_json(report.as_dict(done.found))

@@ -20,6 +20,7 @@ from cluster.cli.options import (
     say,
     timeframe_of,
 )
+from cluster.wording import counted
 
 
 class ExportFormat(StrEnum):
@@ -78,6 +79,6 @@ def export(
         out=out,
         overwrite=overwrite,
     )
-    say([f"{done.rows:,} candles of version {done.candles_version} written to {done.out}"])
+    say([f"{counted(done.rows, 'candle')} of version {done.candles_version} written to {done.out}"])
     if as_json:
         print_json(done.as_dict())
