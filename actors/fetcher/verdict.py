@@ -53,9 +53,15 @@ class Halt:
 
 Verdict = Keep | Retry | Freeze | Split | GiveUp | Halt
 
-# A redirect, too: to a page that says when the provider will be back.
 _PASSING = frozenset(
-    {Cause.SERVER_ERROR, Cause.TIMEOUT, Cause.CONNECTION, Cause.BAD_BODY, Cause.REDIRECTED}
+    {
+        Cause.SERVER_ERROR,
+        Cause.TIMEOUT,
+        Cause.CONNECTION,
+        Cause.BAD_BODY,
+        Cause.BODY_TOO_LARGE,  # no chunk has so many candles: it is a mistake of the server's
+        Cause.REDIRECTED,  # such as to a page that says when the provider will be back
+    }
 )
 _FATAL = frozenset({Cause.UNAUTHORIZED, Cause.BANNED})
 
