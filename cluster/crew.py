@@ -115,7 +115,7 @@ def _engage(settings: CrewSettings) -> Crew:
                 Fetcher,
                 name=f"{name}-{run_id}",
                 scheduling_strategy="SPREAD",
-                concurrency_groups={"fetch": settings.threads, "health": 2},
+                concurrency_groups={"fetch": settings.threads, "probe": 1, "health": 2},
             ).remote(name, settings.fetcher, names)
             for name in fetchers
         },

@@ -47,6 +47,9 @@ _SENTENCES = {
     "budget.frozen": "The provider refused a request (429) though we had counted {own_count}; "
     "nothing is sent for {next_try_s} s.",
     "fleet.resumed": "Memory is back under its limit; going on.",
+    "provider.failing": "The provider fails ({error}); until it answers, only one request now and "
+    "then is sent.",
+    "provider.answers": "The provider answers; going on.",
     "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
     "fetcher.returned": "{fetcher} is back.",
     "writer.lost": "The writer has died and restarts; it commits what it had kept.",

@@ -12,6 +12,7 @@ from cluster.standing import Standing, Totals, WindowLeft
 if TYPE_CHECKING:
     from actors.limiter.use import BudgetUse, Freeze
     from actors.monitor.actor import Snapshot
+    from cluster.breaker import Outage
     from cluster.dispatch import Dispatch
 
 PREDICT_EVERY_S = 5.0  # a few thousand requests are played through the rule each time
@@ -49,6 +50,15 @@ class Outlook:
             else "one request asks whether it is over"
         )
         return f"the provider refused us (429) though we had counted {self.freeze.counted}; {then}"
+
+    def failing(self, outage: Outage, now_s: float) -> str:
+        """Why nothing is sent, where the provider fails."""
+        then = (
+            "one request asks whether it is over"
+            if outage.next_try_s is None
+            else f"next try in {duration(max(0.0, outage.next_try_s - now_s))}"
+        )
+        return f"the provider fails ({outage.why}); {then}"
 
     def unsent(self, dispatch: Dispatch) -> int:
         """Requests still to be sent, as far as is known. Those that wait for a permit are not sent."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from actors.fetcher.outcome import Halted
 from actors.market.chunk import Receipt, Status
 from actors.market.errors import CandlefleetError, UsageError
+from cluster.breaker import Strain
 from cluster.display import duration
 from cluster.exit import Exit
 from cluster.standing import NAMED_FAILURES, Totals
@@ -24,7 +25,7 @@ class Summary:
     failed: int
     pending: int
     rows: int  # candles committed by this run
-    requests: int  # sent by this run, retries included
+    requests: int  # sent by this run, retries and probes included
     seconds: float
     store: str
     began_version: int | None  # of the candles table before this run; None: there was no table
@@ -36,6 +37,9 @@ class Summary:
     rewritten: dict[str, float | None] = field(
         default_factory=dict
     )  # symbols whose history the provider has rewritten: new price to old
+    outages: int = 0  # in which the provider failed altogether
+    outage_seconds: float = 0.0  # of all of them together
+    probes: int = 0  # requests sent only to see whether it answers
     unresolved: int = 0  # names of the universe that no instrument answers to
     causes: dict[str, int] = field(default_factory=dict)  # of the failures
     notes: list[str] = field(
@@ -58,6 +62,7 @@ def summarise(
     candles_version: int | None,
     unresolved: int,
     notes: list[str],
+    strain: Strain = Strain(),  # noqa: B008  # frozen
     derived: int = 0,
     underivable: int = 0,
 ) -> Summary:
@@ -80,6 +85,9 @@ def summarise(
         quarantined=totals.quarantined,
         revised=totals.revised,
         rewritten=totals.rewritten,
+        outages=strain.outages,
+        outage_seconds=round(strain.seconds, 1),
+        probes=strain.probes,
         unresolved=unresolved,
         causes={str(cause): n for cause, n in totals.causes.items()},
         notes=notes,
@@ -122,6 +130,11 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
         said.append(
             f"{counted(summary.rows, 'candle')} by {counted(summary.requests, 'request')} "
             f"in {duration(summary.seconds)}, run {summary.run_id}."
+        )
+    if summary.outages:
+        said.append(
+            f"The provider failed altogether for {duration(summary.outage_seconds)}; "
+            f"{summary.probes:,} of the requests asked whether it was over."
         )
     if summary.derived:
         said.append(f"{counted(summary.derived, 'candle')} computed from 1-minute ones.")

@@ -24,6 +24,7 @@ from actors.writer import object_store
 from actors.writer.buffer import BufferRules
 from actors.writer.coverage import held
 from actors.writer.reading import Store
+from cluster.breaker import Strain
 from cluster.config import RunConfig
 from cluster.derive import Derived, derive, due_of
 from cluster.display import progress_display
@@ -72,6 +73,7 @@ class Worked:
     totals: Totals = field(default_factory=Totals)
     planned: int = 0
     requests: int = 0
+    strain: Strain = Strain()  # noqa: RUF009  # frozen
     halted: Halted | None = None
     interrupted: bool = False
     broken: CandlefleetError | None = None  # what ended the run early: store, ledger, memory
@@ -170,10 +172,11 @@ def _work(
 ) -> None:
     """Let the fleet work, and write down in `worked` what it did, however it ends."""
     # Ray takes a second to import; a plan with nothing to fetch never gets here.
+    from cluster.assignment import Assignment
     from cluster.crew import hire
     from cluster.dispatch import Dispatch
     from cluster.interrupt import interruptible
-    from cluster.run import Assignment, Run
+    from cluster.run import Run
     from cluster.session import ray_session
 
     fleet = prepared.config.fleet
@@ -191,11 +194,15 @@ def _work(
             progress_display(console) as show,
         ):
             hands = fleet.threads + SPARE_HANDS
-            dispatch = Dispatch(prepared.plan.chunks, dict.fromkeys(crew.fetchers, hands))
+            retry = prepared.config.retry
+            lanes_of = dict.fromkeys(crew.fetchers, hands)
+            dispatch = Dispatch(prepared.plan.chunks, lanes_of, retry.attempts)
             main = prepared.terms[Family.HISTORICAL]
             lanes = fleet.fetchers * fleet.threads
             again = _again(prepared)
-            assignment = Assignment(run_id, prepared.store.uri, main, lanes, show, again)
+            assignment = Assignment(
+                run_id, prepared.store.uri, main, lanes, retry.outage_s, show, again
+            )
             run = Run(crew, dispatch, assignment, interrupt)
             worked.totals = run.totals
             try:
@@ -203,6 +210,7 @@ def _work(
             finally:
                 worked.planned = dispatch.planned
                 worked.requests = dispatch.requests
+                worked.strain = dispatch.strain(time.monotonic())
                 worked.halted = dispatch.halted
                 worked.interrupted = bool(interrupt)
 
@@ -237,9 +245,7 @@ def _crew_settings(prepared: Prepared, run_id: str) -> CrewSettings:
             terms=prepared.terms,
             run_id=run_id,
             forming=config.today == "forming",
-            retry=RetryRules(
-                attempts=config.retry.attempts, base_s=config.retry.base_s, cap_s=config.retry.cap_s
-            ),
+            retry=RetryRules(base_s=config.retry.base_s, cap_s=config.retry.cap_s),
         ),
     )
 
@@ -253,6 +259,7 @@ def _finished(
         totals=worked.totals,
         planned=worked.planned,
         requests=worked.requests,
+        strain=worked.strain,
         seconds=seconds,
         store=prepared.store.uri,
         began_version=began_version,

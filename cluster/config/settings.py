@@ -111,6 +111,7 @@ class RetrySettings(Section):
     attempts: Annotated[int, Field(gt=0, le=50)] = 5  # requests one chunk may cost in a run
     base_s: Seconds = 0.5
     cap_s: Seconds = 30.0
+    outage_s: Seconds = 1_800.0  # so long a provider that fails altogether is waited for
 
 
 class MemorySettings(Section):

@@ -95,7 +95,7 @@ class Settings:
     latency_s: float = _flag(0.0, float, "mean wait before an answer")
     jitter_s: float = _flag(0.0, float, "the wait is within so much of the mean, evenly spread")
     faults: Mapping[str, float] = _flag(
-        {}, _read_rates, "kind=probability,... or mixed=p", _show_rates
+        {}, _read_rates, "kind=probability,... or mixed=p, or worst=p", _show_rates
     )
     fault_seed: int = _flag(0, int, "which requests the faults fall on")
     faults_per_path: int | None = _flag(None, int, "most faults dealt to one path")
