@@ -218,8 +218,12 @@ class Run:
 
     def _tidy(self) -> None:
         """Put the store in order as far as it pays; the run is done whether or not that succeeds."""
+        tidied, until_s = self._crew.writer.tidy.remote(), time.monotonic() + TIDY_WITHIN_S
+        while not ray.wait([tidied], timeout=TURN_S)[0] and time.monotonic() < until_s:
+            if self._interrupt:
+                return  # it may be cut off at any moment
         try:
-            answer(self._crew.writer.tidy.remote(), TIDY_WITHIN_S)
+            answer(tidied, 0)
         except (RayActorError, RayTaskError, GetTimeoutError, StoreError) as error:
             log.warning("store.untidy", extra={"error": str(error)})
 

@@ -11,6 +11,7 @@ from actors.market.errors import UsageError
 from actors.market.instrument import Instrument
 from actors.market.timeframe import Timeframe
 from actors.writer.reading import Store
+from cluster.choice import cluster_for
 from cluster.config import RunConfig
 from cluster.coverage import intersected, united
 from cluster.exit import Exit
@@ -50,7 +51,8 @@ def verify_config(
         found = verify(prepared.store, due, datetime.now(UTC))
         if fetch and (found.incomplete or found.undecided):
             prepared = replace(prepared, plan=repair(found, derive=config.derive))
-            run = execute(prepared, console, address)
+            with cluster_for(provider, address, console) as cluster:
+                run = execute(prepared, console, cluster)
             told, run_exit = [*told, *run.lines], run.exit
             found = verify(prepared.store, due, datetime.now(UTC))
             has_ended = config.derive and run_exit in (Exit.DONE, Exit.INCOMPLETE)
