@@ -1,6 +1,7 @@
 """What runs on the driver: from a config to a finished run. `Store` is the door for notebooks.
 
 config, universe, plan     what to fetch
+choice, local_cluster, head, kept   the Ray cluster to do it on
 session, crew, dispatch, run   fetching it
 standing, display, report, logs    saying how it goes
 lookalike/                 a local exchange that behaves like the provider, for demo and tests

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.fetcher.actor import Fetcher, FetcherSettings, Neighbours
@@ -19,9 +20,11 @@ from actors.monitor.actor import Monitor
 from actors.writer.actor import Writer
 from actors.writer.buffer import BufferRules
 from actors.writer.spool import place_of
+from cluster.interrupt import Interrupt
 
 #: A new process, imports included; on a busy laptop this has taken ten seconds.
 START_WITHIN_S = 60.0
+_LOOK_EVERY_S = 0.25
 
 #: One for all runs on a cluster; its ledger is where the first of them keeps its state.
 LIMITER = "limiter"
@@ -62,22 +65,30 @@ class CrewSettings:
 
 
 @contextmanager
-def hire(settings: CrewSettings) -> Iterator[Crew]:
-    """All actors of a run, up and answering. They are let go at the end; the limiter stays for others."""
+def hire(settings: CrewSettings, interrupt: Interrupt) -> Iterator[Crew]:
+    """All actors of a run, up and answering, unless interrupted before they are.
+
+    They are let go at the end; the limiter stays for others.
+    """
     crew = _engage(settings)
     try:
-        _await(crew)
+        _await(crew, interrupt)
         yield crew
     finally:
         for actor in [*crew.fetchers.values(), crew.writer, crew.monitor]:
             ray.kill(actor, no_restart=True)
 
 
-def _await(crew: Crew) -> None:
+def _await(crew: Crew, interrupt: Interrupt) -> None:
+    answers = [actor.memory.remote() for actor in crew.everyone()]
+    until_s = time.monotonic() + START_WITHIN_S
+    while len(ray.wait(answers, num_returns=len(answers), timeout=_LOOK_EVERY_S)[1]):
+        if interrupt:
+            return
+        if time.monotonic() > until_s:
+            raise CandlefleetError(f"the actors were not up in {START_WITHIN_S:g} s")
     try:
-        ray.get([actor.memory.remote() for actor in crew.everyone()], timeout=START_WITHIN_S)
-    except GetTimeoutError:
-        raise CandlefleetError(f"the actors were not up in {START_WITHIN_S:g} s") from None
+        ray.get(answers)
     except RayActorError as error:
         reason = str(error).strip().splitlines()[0]
         raise CandlefleetError(f"an actor did not start: {reason}") from error

@@ -52,6 +52,7 @@ class Run:
         self._crew = crew
         self._dispatch = dispatch
         self._assignment = assignment
+        self._interrupt = interrupt
         self._outlook = Outlook(now_s, assignment.lanes)
         patience = Patience(assignment.store, now_s, assignment.outage_at_most_s)
         self._watch = Watch(dispatch, self._outlook, patience, interrupt)
@@ -212,8 +213,12 @@ class Run:
 
     def _tidy(self) -> None:
         """Put the store in order as far as it pays; the run is done whether or not that succeeds."""
+        tidied, until_s = self._crew.writer.tidy.remote(), time.monotonic() + TIDY_WITHIN_S
+        while not ray.wait([tidied], timeout=TURN_S)[0] and time.monotonic() < until_s:
+            if self._interrupt:
+                return  # it may be cut off at any moment
         try:
-            answer(self._crew.writer.tidy.remote(), TIDY_WITHIN_S)
+            answer(tidied, 0)
         except (RayActorError, RayTaskError, GetTimeoutError, StoreError) as error:
             log.warning("store.untidy", extra={"error": str(error)})
 

@@ -25,11 +25,13 @@ from actors.writer.buffer import BufferRules
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from cluster.breaker import Strain
+from cluster.choice import cluster_for
 from cluster.config import RunConfig
 from cluster.derive import Derived, derive, due_of
 from cluster.display import progress_display
 from cluster.exit import Exit
 from cluster.forecast import foresee
+from cluster.local_cluster import Cluster
 from cluster.logs import run_log
 from cluster.occupancy import occupied, recover
 from cluster.plan import Plan, plan
@@ -115,8 +117,11 @@ def prepare(
 def scan(
     config: RunConfig, console: Console, address: str | None = None, planner: Planner = missing
 ) -> Finished:
-    """Fetch what is missing. With nothing to fetch, nothing is started and nothing is written."""
-    with provider_of(config) as provider:
+    """Fetch what is missing. With nothing to fetch, nothing is written.
+
+    Ray starts while the run plans; if that finds nothing to fetch, it is dropped unused.
+    """
+    with provider_of(config) as provider, cluster_for(provider, address, console) as cluster:
         if answers := recover(config.store, provider.state_dir):
             said = f"Stored {answers:,} answers that a run had fetched before it was cut off."
             console.print(said, markup=False, highlight=False)
@@ -124,19 +129,19 @@ def scan(
         notes = map(str, prepared.plan.notes)
         for warning in (*prepared.wants.warnings, *prepared.wants.notes, *notes):
             console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
-        return execute(prepared, console, address)
+        return execute(prepared, console, cluster)
 
 
-def execute(prepared: Prepared, console: Console, address: str | None = None) -> Finished:
+def execute(prepared: Prepared, console: Console, cluster: Cluster) -> Finished:
     """Work a plan off, and leave a manifest, a log and a report in the run's folder."""
     run_id = new_run_id(datetime.now(UTC))
     if not prepared.plan.chunks and not due_of(prepared):
         return _finished(prepared, run_id, Worked(), 0.0, prepared.store.candles_version())
     with occupied(prepared.store.uri, prepared.provider.state_dir):
-        return _execute(prepared, run_id, console, address)
+        return _execute(prepared, run_id, console, cluster)
 
 
-def _execute(prepared: Prepared, run_id: str, console: Console, address: str | None) -> Finished:
+def _execute(prepared: Prepared, run_id: str, console: Console, cluster: Cluster) -> Finished:
     began, began_s = datetime.now(UTC), time.monotonic()
     began_version = prepared.store.candles_version()
     folder = prepared.store.run(run_id)
@@ -146,9 +151,11 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
         worked = Worked(planned=len(prepared.plan.chunks))
         try:
             if prepared.plan.chunks:
-                _work(prepared, run_id, worked, console, address)
+                _work(prepared, run_id, worked, console, cluster)
             if not (worked.halted or worked.interrupted):
                 worked.derived = derive(prepared, run_id, console)
+        except KeyboardInterrupt:  # while deriving: the fleet's run takes it for itself
+            worked.interrupted = True
         except CandlefleetError as error:
             # A value from here on, so that what was stored until then is still told.
             worked.broken = error
@@ -168,7 +175,7 @@ def new_run_id(now: datetime) -> str:
 
 
 def _work(
-    prepared: Prepared, run_id: str, worked: Worked, console: Console, address: str | None
+    prepared: Prepared, run_id: str, worked: Worked, console: Console, cluster: Cluster
 ) -> None:
     """Let the fleet work, and write down in `worked` what it did, however it ends."""
     # Ray takes a second to import; a plan with nothing to fetch never gets here.
@@ -183,14 +190,14 @@ def _work(
     outlook = foresee(
         len(prepared.plan.chunks), prepared.budget, fleet.fetchers * fleet.threads
     ).in_words(datetime.now(UTC))
-    with interruptible() as interrupt, ray_session(address, interrupt) as where:
+    with interruptible() as interrupt, ray_session(cluster, interrupt):
         if interrupt:
             worked.interrupted = True
             return
-        for line in (f"Fetching {len(prepared.plan.chunks):,} chunks on {where}.", outlook):
+        for line in (f"Fetching {len(prepared.plan.chunks):,} chunks on {cluster.where}.", outlook):
             console.print(line, highlight=False, soft_wrap=True)
         with (
-            hire(_crew_settings(prepared, run_id)) as crew,
+            hire(_crew_settings(prepared, run_id), interrupt) as crew,
             progress_display(console) as show,
         ):
             hands = fleet.threads + SPARE_HANDS

@@ -8,9 +8,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from actors.market.errors import CandlefleetError, ProviderRefusal, UsageError
-from cluster.cli import care, fetching, reading
+from cluster.cli import care, fetching, keeping, reading
 from cluster.cli.options import say
 from cluster.exit import Exit
+from cluster.interrupt import heed_signals
 
 app = typer.Typer(
     name="candlefleet",
@@ -52,6 +53,8 @@ for verb in (
     reading.export,
     care.verify,
     care.optimize,
+    keeping.up,
+    keeping.down,
 ):
     app.command()(verb)
 
@@ -77,6 +80,7 @@ def lookalike(context: typer.Context) -> None:
 
 def main() -> NoReturn:
     """The command `candlefleet`."""
+    heed_signals()
     try:
         app()
     except UsageError as error:

@@ -56,7 +56,7 @@ Address = Annotated[
         "--address",
         metavar="HOST:PORT",
         envvar="RAY_ADDRESS",
-        help="Join this Ray cluster; without, one is started for the run.",
+        help="Join this Ray cluster; `local`: start one for the run, even if another is up.",
     ),
 ]
 

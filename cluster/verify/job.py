@@ -11,6 +11,7 @@ from actors.market.errors import UsageError
 from actors.market.instrument import Instrument
 from actors.market.timeframe import Timeframe
 from actors.writer.reading import Store
+from cluster.choice import cluster_for
 from cluster.config import RunConfig
 from cluster.coverage import intersected, united
 from cluster.exit import Exit
@@ -60,7 +61,9 @@ def repair_config(
         found = verify(store, due, datetime.now(UTC))
         if not (found.grade or found.undecided):
             return _verified(found, prepared.wants, Exit.DONE, strict=strict)
-        run = execute(replace(prepared, plan=repair(found, derive=config.derive)), console, address)
+        prepared = replace(prepared, plan=repair(found, derive=config.derive))
+        with cluster_for(provider, address, console) as cluster:
+            run = execute(prepared, console, cluster)
         found = verify(store, due, datetime.now(UTC))
         has_ended = config.derive and run.exit in _ENDED
         if has_ended and make_again(store, found, run.summary.run_id):
