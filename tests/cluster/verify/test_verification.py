@@ -257,7 +257,7 @@ def test_what_two_answers_took_away_is_not_lost(tmp_path):
         str(tmp_path / "store"), Filling(), keys=[SBIN, REFERENCE], labels=["1day", "5minute"]
     )
     some = wants([SBIN], ["1day", "5minute"])
-    assert verify(Store(uri), some, NOW).is_complete
+    assert not verify(Store(uri), some, NOW).grade
     days = date(2024, 1, 15), date(2024, 1, 19)
     both = [Chunk(SBIN, SBIN, Timeframe.parse(label), *days) for label in ("1day", "5minute")]
     for night in range(2):
