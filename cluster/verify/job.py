@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from actors.writer.reading import Store
 from cluster.config import RunConfig
 from cluster.coverage import intersected, united
 from cluster.exit import Exit
-from cluster.occupancy import recover
+from cluster.occupancy import locked, recover
 from cluster.plan import Want
 from cluster.provider import provider_of
 from cluster.scan import execute, prepare
@@ -38,10 +39,12 @@ def verify_config(
 ) -> Verified:
     """Hold the store against all that a config asks for.
 
-    With `fetch`, what is missing is asked for by an ordinary run, and the store is held again.
+    With `fetch`, what is missing is asked for by an ordinary run, and the store is held again; nobody
+    else writes to it meanwhile.
     """
-    with provider_of(config) as provider:
+    with provider_of(config) as provider, ExitStack() as hold:
         if fetch:
+            hold.enter_context(locked(config.store, provider.state_dir))
             recover(config.store, provider.state_dir)
         prepared = prepare(config, provider, datetime.now(UTC))
         wants = prepared.wants
