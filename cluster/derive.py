@@ -18,7 +18,7 @@ from actors.market.candles import BARS, TS, Delivery, label_candles
 from actors.market.chunk import Receipt, Status
 from actors.market.resampling import openings_of, resampled
 from actors.market.session_days import REFERENCE
-from actors.market.sessions import opening_minute, settled_at
+from actors.market.sessions import ist_date, opening_minute, settled_at
 from actors.writer.buffer import grouped
 from actors.writer.coverage import held
 from actors.writer.reading import Store
@@ -80,7 +80,7 @@ def compute(store: Store, some: Sequence[Due], run_id: str, *, forming: bool = F
     receipts: list[Receipt] = []
     for batch in grouped(_deliveries(minutes, some, run_id, forming=forming), _COMMIT_BYTES):
         receipts += writer.commit(batch).receipts
-    writer.compact()
+    writer.tidy(ist_date(datetime.now(UTC)))
     failed = tuple(receipt for receipt in receipts if receipt.status is Status.FAILED)
     return Derived(sum(receipt.rows for receipt in receipts), failed)
 

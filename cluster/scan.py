@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from actors.fetcher.verdict import RetryRules
 from actors.limiter.budget import Budget
 from actors.limiter.clock import read
@@ -24,6 +26,8 @@ from actors.writer import object_store
 from actors.writer.buffer import BufferRules
 from actors.writer.coverage import held
 from actors.writer.reading import Store
+from actors.writer.receipts import receipts_table
+from actors.writer.spool import place_of, waiting
 from cluster.breaker import Strain
 from cluster.choice import cluster_for
 from cluster.config import RunConfig
@@ -33,7 +37,7 @@ from cluster.exit import Exit
 from cluster.forecast import foresee
 from cluster.local_cluster import Cluster
 from cluster.logs import run_log
-from cluster.occupancy import occupied, recover
+from cluster.occupancy import locked, make_ready, recover
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of, terms_of
 from cluster.record import log_file, write_manifest, write_report
@@ -96,9 +100,14 @@ Planner = Callable[[RunConfig, Provider, Store, datetime], tuple[Wants, Plan]]
 def missing(
     config: RunConfig, provider: Provider, store: Store, now: datetime
 ) -> tuple[Wants, Plan]:
-    """Resolve the universe, subtract what the store holds, and plan the rest."""
+    """Resolve the universe, subtract what the store holds, and plan the rest.
+
+    What a run that was cut off has left counts as held: the next one begins by storing it.
+    """
     wants = wants_of(config, provider.assets_url, provider.state_dir, now)
-    known = held(store.receipts(), stale_too=config.on_revision == "warn")
+    left = receipts_table(waiting(place_of(store.uri, provider.state_dir)))
+    receipts = pa.concat_tables([store.receipts(), left])
+    known = held(receipts, stale_too=config.on_revision == "warn")
     return wants, plan(wants.wants, known, now, today=config.today)
 
 
@@ -119,9 +128,14 @@ def scan(
 ) -> Finished:
     """Fetch what is missing. With nothing to fetch, nothing is written.
 
-    Ray starts while the run plans; if that finds nothing to fetch, it is dropped unused.
+    Nobody else writes to the store from before it is looked at until all is done. Ray starts while
+    the run plans; if that finds nothing to fetch, it is dropped unused.
     """
-    with provider_of(config) as provider, cluster_for(provider, address, console) as cluster:
+    with (
+        provider_of(config) as provider,
+        locked(config.store, provider.state_dir),
+        cluster_for(provider, address, console) as cluster,
+    ):
         if answers := recover(config.store, provider.state_dir):
             said = f"Stored {answers:,} answers that a run had fetched before it was cut off."
             console.print(said, markup=False, highlight=False)
@@ -133,12 +147,15 @@ def scan(
 
 
 def execute(prepared: Prepared, console: Console, cluster: Cluster) -> Finished:
-    """Work a plan off, and leave a manifest, a log and a report in the run's folder."""
+    """Work a plan off, and leave a manifest, a log and a report in the run's folder.
+
+    The plan was made since the store is `locked`, and it still is.
+    """
     run_id = new_run_id(datetime.now(UTC))
     if not prepared.plan.chunks and not due_of(prepared):
         return _finished(prepared, run_id, Worked(), 0.0, prepared.store.candles_version())
-    with occupied(prepared.store.uri, prepared.provider.state_dir):
-        return _execute(prepared, run_id, console, cluster)
+    make_ready(prepared.store.uri)
+    return _execute(prepared, run_id, console, cluster)
 
 
 def _execute(prepared: Prepared, run_id: str, console: Console, cluster: Cluster) -> Finished:

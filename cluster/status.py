@@ -14,6 +14,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from actors.market.sessions import IST
+from actors.writer import coverage
 from actors.writer.naming import by_length
 from actors.writer.reading import Holding, Store
 from cluster.wording import counted
@@ -65,17 +66,18 @@ class StoreStatus:
 
 def look(store: Store) -> StoreStatus:
     """At a store, or at what it was; runs that had not written yet are left out."""
-    runs = [_run(store, run_id) for run_id in reversed(store.runs())]
-    version = store.candles_version()
-    latest = store.latest()
+    store = store.still()
+    receipts, version = store.receipts(), store.candles_version()
+    latest, wrote = coverage.latest(receipts), _newest_versions(receipts)
+    runs = [_run(store, run_id, wrote.get(run_id)) for run_id in reversed(store.runs())]
     provisional = pc.and_(pc.invert(latest["final"]), pc.not_equal(latest["status"], "failed"))
     return StoreStatus(
         store=store.uri,
         candles_version=version,
         holdings=store.holdings(),
         not_final=latest.filter(provisional).num_rows,
-        rewritten=_rewritten(store.receipts()),
-        failed=_plain(store.dead_letters()),
+        rewritten=_rewritten(receipts),
+        failed=_plain(coverage.dead_letters(receipts)),
         runs=[run for run in runs if _version(run) <= (version or 0)],
     )
 
@@ -143,18 +145,28 @@ def _dead_letters(failed: list[dict[str, Any]]) -> Table:
 
 def _runs(runs: list[dict[str, Any]]) -> Table:
     """As many columns as 80 characters hold; `--json` has the rest."""
-    heads = ("run", "outcome", "chunks", "failed", "candles", "version")
+    heads = ("run", "outcome", "chunks", "failed", "candles", "versions")
     table = Table(*heads, title="Runs, newest first", title_justify="left")
     table.columns[0].no_wrap = True  # a run's id is for copying
     for run in runs[:LISTED]:
-        numbers = [run.get(name) for name in ("planned", "failed", "rows", "candles_version")]
-        table.add_row(
-            run["run_id"], run["outcome"], *("" if n is None else f"{n:,}" for n in numbers)
-        )
+        numbers = [run.get(name) for name in ("planned", "failed", "rows")]
+        counts = ["" if n is None else f"{n:,}" for n in numbers]
+        ends = [run.get(name) for name in ("began_version", "candles_version")]
+        versions = "..".join("" if end is None else str(end) for end in ends)
+        table.add_row(run["run_id"], run["outcome"], *counts, versions)
     return table
 
 
-def _run(store: Store, run_id: str) -> dict[str, Any]:
+def _newest_versions(receipts: pa.Table) -> dict[str, int]:
+    """The last version of the candles that each run wrote, be it by a successor that found its answers."""
+    newest = receipts.group_by("run_id").aggregate([("candles_version", "max")])
+    columns = (newest[name].to_pylist() for name in ("run_id", "candles_version_max"))
+    return {
+        run_id: version for run_id, version in zip(*columns, strict=True) if version is not None
+    }
+
+
+def _run(store: Store, run_id: str, wrote: int | None) -> dict[str, Any]:
     """Its report; of a run that was cut off before it could write one, only what is known."""
     folder = store.run(run_id)
     report = folder.read("report.json")
@@ -163,6 +175,7 @@ def _run(store: Store, run_id: str) -> dict[str, Any]:
         return content
     manifest = json.loads(folder.read("manifest.json") or b"{}")
     known = {name: manifest[name] for name in ("began", "began_version") if name in manifest}
+    known |= {} if wrote is None else {"candles_version": wrote}
     return {"run_id": run_id, "outcome": "cut off, or still running", **known}
 
 

@@ -45,10 +45,11 @@ class _Tables(NamedTuple):
 
 
 class Store:
-    """Reads a store; every call sees the newest version. One that is not there yet has no receipts.
+    """Reads a store; every call sees the newest version, unless it was asked to stand `still`.
 
-    Rows and receipts appear together, even after a crash between their commits. Making one raises
-    UsageError if it is in an object store that cannot be looked into.
+    One that is not there yet has no receipts. Rows and receipts appear together, even after a crash
+    between their commits. Making one raises UsageError if it is in an object store that cannot be
+    looked into.
     """
 
     def __init__(self, uri: str, *, storage_options: dict[str, str] | None = None) -> None:
@@ -57,6 +58,13 @@ class Store:
             object_store.reach(self.uri)
         self._options = storage_options or object_store.options(self.uri)
         self._past: moment.Past | None = None
+        self._still: _Tables | None = None
+
+    def still(self) -> Store:
+        """The store as it is now: whatever is asked of it, it answers of one moment."""
+        seen = Store(self.uri, storage_options=self._options)
+        seen._past, seen._still = self._past, self._opened()
+        return seen
 
     def at(self, as_of: moment.AsOf) -> Store:
         """The store as it was at a version of the candles table, or at a moment.
@@ -81,7 +89,7 @@ class Store:
         """Version of the candles table; None if there is none yet."""
         if self._past is not None:
             return self._past.version
-        candles = self._table("candles")
+        candles = self._table("candles") if self._still is None else self._still.candles
         return None if candles is None else int(candles.version())
 
     @property
@@ -100,10 +108,6 @@ class Store:
     def dead_letters(self) -> pa.Table:
         """Receipts of the chunks that failed last, and whose days nothing has answered since."""
         return coverage.dead_letters(self.receipts())
-
-    def held(self) -> coverage.Held:
-        """Which days of what have been answered, and when: what a plan need not ask again."""
-        return coverage.held(self.receipts())
 
     def candles(
         self,
@@ -197,6 +201,8 @@ class Store:
             return tables.open_table(f"{self.uri}/{name}", self._options)
 
     def _opened(self) -> _Tables:
+        if self._still is not None:
+            return self._still
         chunks = self._table("chunks")  # before the candles, so that none is missed in between
         candles = newest = self._table("candles")
         if newest is not None and self._past is not None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ from actors.writer.receipts import RECEIPTS, as_receipts, receipts_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from datetime import date
 
     from deltalake import DeltaTable
 
@@ -119,9 +121,9 @@ class StoreWriter:
             self.commit(late)
         return len(late)
 
-    def compact(self) -> int:
-        """Merge small files where there are many. The candles version afterwards."""
-        return self.tend(care.merging(self.uri))
+    def tidy(self, today: date) -> int:
+        """Move rows as far as it pays at the end of a run. The candles version afterwards."""
+        return self.tend(care.ordering(self.uri, partial(care.paying, today=today)))
 
     def tend(self, steps: Callable[[DeltaTable, DeltaTable], Iterable[object]]) -> int:
         """Take steps that move rows and change none. The candles version afterwards."""

@@ -43,11 +43,12 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what a scan would fetch and how long the budget makes it. Fetches and writes nothing."""
-    from cluster import forecast
+    from cluster import forecast, occupancy
     from cluster.provider import provider_of
     from cluster.scan import prepare
 
     settings = load_config(config, store, base_url, assets_url, first, last)
+    occupancy.check(settings.store)
     with provider_of(settings) as provider:
         now = datetime.now(UTC)
         prepared = prepare(settings, provider, now)

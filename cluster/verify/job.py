@@ -15,7 +15,7 @@ from cluster.choice import cluster_for
 from cluster.config import RunConfig
 from cluster.coverage import intersected, united
 from cluster.exit import Exit
-from cluster.occupancy import recover
+from cluster.occupancy import locked, recover
 from cluster.plan import Want
 from cluster.provider import provider_of
 from cluster.scan import execute, prepare
@@ -53,8 +53,11 @@ def verify_config(config: RunConfig, store: Store, *, strict: bool = False) -> V
 def repair_config(
     config: RunConfig, console: Console, address: str | None = None, *, strict: bool = False
 ) -> Verified:
-    """Ask for what is missing or unconfirmed by an ordinary run, and hold the store again."""
-    with provider_of(config) as provider:
+    """Ask for what is missing or unconfirmed by an ordinary run, and hold the store again.
+
+    Nobody else writes to the store meanwhile.
+    """
+    with provider_of(config) as provider, locked(config.store, provider.state_dir):
         recover(config.store, provider.state_dir)
         prepared = prepare(config, provider, datetime.now(UTC))
         store, due = prepared.store, _due(prepared.wants)

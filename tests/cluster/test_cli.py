@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from actors.writer.spool import Spool, place_of
 from actors.writer.store import StoreWriter
 from cluster.lookalike.launch import Lookalike, run_lookalike
 from tests.actors.writer.conftest import Kit
@@ -66,6 +67,17 @@ def test_a_plan_says_what_it_costs_and_touches_nothing(
     assert done.returncode == 1, "an unresolved name is no success"
     assert not (tmp_path / "store").exists()
     assert exchange.judge()["requests"] == before
+
+
+def test_a_plan_counts_what_a_killed_run_has_left_and_takes_none_of_it(
+    config: Path, exchange: Lookalike, tmp_path: Path
+) -> None:
+    chunk = Kit().chunk("NSE_EQ|INE062A01020", date(2024, 1, 15), date(2024, 3, 14))
+    Spool(place_of(f"{tmp_path}/store", tmp_path)).put(Kit().stored(chunk))
+    left = {*(tmp_path / "store").rglob("*")}
+    told = json.loads(candlefleet("plan", config, *at(exchange), "--json").stdout)
+    assert told["requests"] == 1 + 2 * 2
+    assert {*(tmp_path / "store").rglob("*")} == left
 
 
 def test_a_plan_for_people_names_what_it_left_out(config: Path, exchange: Lookalike) -> None:

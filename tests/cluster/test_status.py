@@ -63,9 +63,20 @@ def test_dead_letters_are_counted_by_cause(store: Store) -> None:
 
 
 def test_runs_are_listed_as_far_as_they_had_come(store: Store) -> None:
-    """Newest first; of one that was cut off, where it began. A past store shows no later ones."""
+    """Newest first; of one that was cut off, what it wrote. A past store shows no later ones."""
     told = [(run["run_id"][:8], run.get("candles_version")) for run in look(store).runs]
     assert told == [("20240602", None), ("20240601", 2), ("20240600", 1)]
-    assert look(store).runs[0]["began_version"] == 2
+    kit = Kit()
+    for run_id in ("20240602-1", "20240602-1", "20240603-1"):
+        written = kit.stored(kit.chunk(f"NSE_EQ|{kit._now()}", *JANUARY), run_id=run_id)
+        StoreWriter(store.uri).commit([written])
+    cut_off = look(store).runs[0]
+    assert (cut_off["began_version"], cut_off["candles_version"]) == (2, 4)
+    paper = StringIO()
+    for table in tables(look(store)):
+        Console(file=paper, width=80).print(table)
+    assert ["20240602-1", "cut", "off,", "or", "still", "2..4"] in [
+        line.replace("│", " ").split() for line in paper.getvalue().splitlines()
+    ]
     assert [run["run_id"][:8] for run in look(store.at(1)).runs] == ["20240600"]
     assert look(store.at(1)).candles_version == 1

@@ -147,7 +147,8 @@ class Naive:
 
     def audit(self, key, frame):
         """Losses as (days, least rows, most rows), and the receipts whose rows cannot be accounted for."""
-        stored = [r for r in self.of(key, frame, [Status.STORED]) if r.rows]
+        told = self.of(key, frame, [Status.STORED, Status.EMPTY])
+        stored = [r for r in told if r.rows or r.revised]  # rows brought, or taken away
         losses, doubtful, accounted = [], [], set()
         for receipt in sorted(stored, key=lambda r: r.fetched_at, reverse=True):
             mine = days_of(receipt)
