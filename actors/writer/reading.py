@@ -40,8 +40,8 @@ class Holding:
 
 class _Tables(NamedTuple):
     chunks: DeltaTable | None
-    newest: DeltaTable | None  # candles
-    candles: DeltaTable | None  # the same, or the version that is looked at
+    candles: DeltaTable | None  # the newest, or the version that is looked at
+    pending: list[tables.Unfinished]  # commits of candles whose receipts are not in chunks yet
 
 
 class Store:
@@ -193,15 +193,17 @@ class Store:
         """The newest version."""
         if self._folder.is_file():
             raise UsageError("is a file, not a folder", f"store {self.uri}")
-        with tables.in_words(self.uri):
+        with tables.in_words(f"{self.uri}/{name}"):
             return tables.open_table(f"{self.uri}/{name}", self._options)
 
     def _opened(self) -> _Tables:
         chunks = self._table("chunks")  # before the candles, so that none is missed in between
-        candles = newest = self._table("candles")
-        if newest is not None and self._past is not None:
+        candles = self._table("candles")
+        with tables.in_words(self.uri):
+            pending = tables.unfinished(candles, chunks, self.uri)
+        if candles is not None and self._past is not None:
             candles = self._at_version(self._past.version)
-        return _Tables(chunks, newest, candles)
+        return _Tables(chunks, candles, pending)
 
     def _at_version(self, version: int) -> DeltaTable:
         table = self._table("candles")
@@ -215,8 +217,7 @@ class Store:
         telling = [name for name in ("candles_version", "fetched_at") if name not in columns.names]
         read = pa.schema([*columns, *(RECEIPTS.field(name) for name in telling)])
         with tables.in_words(self.uri):
-            pending = tables.unfinished(opened.newest, opened.chunks, self.uri)
-            found = [commit.receipts.select(read.names) for commit in pending]
+            found = [commit.receipts.select(read.names) for commit in opened.pending]
             if opened.chunks is not None:
                 found.insert(0, tables.scan(opened.chunks, read, condition).read_all())
         receipts = pa.concat_tables([read.empty_table(), *found]).combine_chunks()
