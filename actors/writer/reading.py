@@ -182,7 +182,9 @@ class Store:
         return self._folder.within("runs").names()
 
     def run(self, run_id: str) -> Folder:
-        """The files of a run: its manifest, report and log."""
+        """The files of a run: its manifest, report and log. Raises UsageError for no run's id."""
+        if "/" in run_id or run_id in {"", ".", ".."}:
+            raise UsageError(f"{run_id!r} is no run's id")
         return self._folder.within("runs").within(run_id)
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from actors.market.errors import UsageError
+from cluster.wording import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -131,12 +132,13 @@ def day_of(text: str | None, option: str) -> date | None:
 def console(*, stderr: bool = True) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    # Names and messages that others wrote are shown as they are, be there brackets in them.
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def say(lines: Iterable[str]) -> None:
     for line in lines:
-        typer.echo(line, err=True)
+        typer.echo(printable(line), err=True)
 
 
 def print_json(content: dict[str, Any]) -> None:
