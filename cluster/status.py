@@ -17,7 +17,7 @@ from actors.market.sessions import IST
 from actors.writer import coverage
 from actors.writer.naming import by_length
 from actors.writer.reading import Holding, Store
-from cluster.wording import counted
+from cluster.wording import counted, printable
 
 #: So many runs and dead letters are listed for people; `--json` gives all.
 LISTED = 15
@@ -137,7 +137,8 @@ def _revisions(rewritten: list[dict[str, Any]]) -> str:
 def _dead_letters(failed: list[dict[str, Any]]) -> Table:
     table = Table("chunk", "cause", "attempts", "error")
     for row in failed[:LISTED]:
-        table.add_row(row["chunk_id"], row["cause"], str(row["attempts"]), row["error"])
+        error = printable(row["error"] or "")
+        table.add_row(row["chunk_id"], row["cause"], str(row["attempts"]), error)
     if len(failed) > LISTED:
         table.add_row(f"… and {len(failed) - LISTED:,} more (--json lists all)")
     return table
@@ -171,12 +172,20 @@ def _run(store: Store, run_id: str, wrote: int | None) -> dict[str, Any]:
     folder = store.run(run_id)
     report = folder.read("report.json")
     if report is not None:
-        content: dict[str, Any] = json.loads(report)
-        return content
-    manifest = json.loads(folder.read("manifest.json") or b"{}")
-    known = {name: manifest[name] for name in ("began", "began_version") if name in manifest}
+        return {"run_id": run_id, "outcome": "its report is damaged", **_content(report)}
+    manifest = _content(folder.read("manifest.json") or b"{}")
+    known = {name: manifest[name] for name in manifest.keys() & {"began", "began_version"}}
     known |= {} if wrote is None else {"candles_version": wrote}
     return {"run_id": run_id, "outcome": "cut off, or still running", **known}
+
+
+def _content(file: bytes) -> dict[str, Any]:
+    """What a run wrote; nothing, if others have written there."""
+    try:
+        content = json.loads(file)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _version(run: dict[str, Any]) -> int:

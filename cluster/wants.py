@@ -51,6 +51,8 @@ def wants_of(config: RunConfig, assets_url: str, state_dir: Path, now: datetime)
         notes |= dict.fromkeys(found.notes)
         if not ask.universe.allow_unresolved:
             unforgiven |= {u.name for u in found.unresolved}
+    if config.derive and not any(map(is_derived, wants)):
+        notes["derive: no timeframe that is named here can be computed from 1-minute bars"] = None
     return Wants(
         wants=tuple(to_ask(wants, now) if config.derive else wants),
         written=tuple(wants) if config.derive else (),

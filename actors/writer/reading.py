@@ -40,8 +40,8 @@ class Holding:
 
 class _Tables(NamedTuple):
     chunks: DeltaTable | None
-    newest: DeltaTable | None  # candles
-    candles: DeltaTable | None  # the same, or the version that is looked at
+    candles: DeltaTable | None  # the newest, or the version that is looked at
+    pending: list[tables.Unfinished]  # commits of candles whose receipts are not in chunks yet
 
 
 class Store:
@@ -186,7 +186,9 @@ class Store:
         return self._folder.within("runs").names()
 
     def run(self, run_id: str) -> Folder:
-        """The files of a run: its manifest, report and log."""
+        """The files of a run: its manifest, report and log. Raises UsageError for no run's id."""
+        if "/" in run_id or run_id in {"", ".", ".."}:
+            raise UsageError(f"{run_id!r} is no run's id")
         return self._folder.within("runs").within(run_id)
 
     @property
@@ -197,17 +199,19 @@ class Store:
         """The newest version."""
         if self._folder.is_file():
             raise UsageError("is a file, not a folder", f"store {self.uri}")
-        with tables.in_words(self.uri):
+        with tables.in_words(f"{self.uri}/{name}"):
             return tables.open_table(f"{self.uri}/{name}", self._options)
 
     def _opened(self) -> _Tables:
         if self._still is not None:
             return self._still
         chunks = self._table("chunks")  # before the candles, so that none is missed in between
-        candles = newest = self._table("candles")
-        if newest is not None and self._past is not None:
+        candles = self._table("candles")
+        with tables.in_words(self.uri):
+            pending = tables.unfinished(candles, chunks, self.uri)
+        if candles is not None and self._past is not None:
             candles = self._at_version(self._past.version)
-        return _Tables(chunks, newest, candles)
+        return _Tables(chunks, candles, pending)
 
     def _at_version(self, version: int) -> DeltaTable:
         table = self._table("candles")
@@ -221,8 +225,7 @@ class Store:
         telling = [name for name in ("candles_version", "fetched_at") if name not in columns.names]
         read = pa.schema([*columns, *(RECEIPTS.field(name) for name in telling)])
         with tables.in_words(self.uri):
-            pending = tables.unfinished(opened.newest, opened.chunks, self.uri)
-            found = [commit.receipts.select(read.names) for commit in pending]
+            found = [commit.receipts.select(read.names) for commit in opened.pending]
             if opened.chunks is not None:
                 found.insert(0, tables.scan(opened.chunks, read, condition).read_all())
         receipts = pa.concat_tables([read.empty_table(), *found]).combine_chunks()

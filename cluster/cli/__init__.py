@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -10,6 +11,7 @@ import typer
 from actors.market.errors import CandlefleetError, ProviderRefusal, UsageError
 from cluster.cli import care, fetching, keeping, reading
 from cluster.cli.options import say
+from cluster.cli.streams import outlive_readers
 from cluster.exit import Exit
 from cluster.interrupt import heed_signals
 
@@ -81,6 +83,9 @@ def lookalike(context: typer.Context) -> None:
 def main() -> NoReturn:
     """The command `candlefleet`."""
     heed_signals()
+    outlive_readers()
+    # The table engine's own log; what concerns the user, it raises.
+    os.environ.setdefault("RUST_LOG", "off")
     try:
         app()
     except UsageError as error:

@@ -25,6 +25,7 @@ from cluster.cli.options import (
     opened,
     print_json,
     say,
+    whole_number,
 )
 
 MaybeConfig = Annotated[
@@ -90,11 +91,11 @@ def verify(
 def optimize(
     store: StoreUri,
     keep: Annotated[
-        int,
+        str,
         typer.Option(
-            metavar="DAYS", min=0, help="What versions of the last days need is not cleared away."
+            metavar="DAYS", help="What versions of the last days need is not cleared away."
         ),
-    ] = 7,
+    ] = "7",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
     ] = False,
@@ -108,10 +109,11 @@ def optimize(
 
     from cluster import optimize as care
 
-    care.refuse_haste(store, keep, force)
+    days = whole_number(keep, "--keep", most=36_500)
+    care.refuse_haste(store, days, force)
     now = datetime.now(UTC)
     done = care.optimize(
-        store, timedelta(days=keep), now, lambda line: say([line]), dry_run=dry_run
+        store, timedelta(days=days), now, lambda line: say([line]), dry_run=dry_run
     )
     say(care.lines(done))
     if as_json:

@@ -19,6 +19,7 @@ from cluster.cli.options import (
     ToOver,
     console,
     load_config,
+    one_of,
     print_json,
     say,
     timeframe_of,
@@ -87,7 +88,7 @@ def retry(
     store: StoreOver = None,
     base_url: BaseUrl = None,
     cause: Annotated[
-        list[Cause] | None,
+        list[str] | None,
         typer.Option("--cause", metavar="C", help="Only this one: timeout ...; repeatable."),
     ] = None,
     symbol: Annotated[
@@ -110,7 +111,7 @@ def retry(
     from cluster.retry import retry as work
 
     filters = Filters(
-        causes=cause or (),
+        causes=[one_of(word, Cause, "--cause") for word in cause or ()],
         symbols=symbol or (),
         timeframes=[timeframe_of(label) for label in timeframe or ()],
         runs=run or (),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from actors.market.errors import UsageError
 from cluster.cli.options import (
     AtTime,
     AtVersion,
@@ -15,6 +15,7 @@ from cluster.cli.options import (
     StoreUri,
     console,
     day_of,
+    one_of,
     opened,
     print_json,
     say,
@@ -22,12 +23,8 @@ from cluster.cli.options import (
 )
 from cluster.wording import counted
 
-
-class ExportFormat(StrEnum):
-    CSV = "csv"
-    PARQUET = "parquet"
-    ARROW = "arrow"
-    JSONL = "jsonl"
+#: What the arguments of a reading call are on the command line.
+_OPTIONS = {"symbols": "--symbol", "timeframe": "--timeframe"}
 
 
 def status(
@@ -47,8 +44,12 @@ def status(
 
 def export(
     store: StoreUri,
-    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="The file to write.")],
-    file_format: Annotated[ExportFormat, typer.Option("--format", help="What kind of file.")],
+    out: Annotated[
+        str, typer.Option("--out", metavar="PATH", help="The file to write; - is stdout.")
+    ],
+    file_format: Annotated[
+        str, typer.Option("--format", metavar="csv|parquet|arrow|jsonl", help="What kind of file.")
+    ],
     symbol: Annotated[
         list[str] | None, typer.Option("--symbol", metavar="S", help="Only this one; repeatable.")
     ] = None,
@@ -69,16 +70,24 @@ def export(
     from cluster.export import Format
     from cluster.export import export as write
 
-    done = write(
-        opened(store, version, as_of),
-        symbols=symbol or None,
-        timeframe=timeframe_of(timeframe),
-        first=day_of(first, "--from"),
-        last=day_of(last, "--to"),
-        format=Format(file_format),
-        out=out,
-        overwrite=overwrite,
-    )
+    to_stdout = out == "-"
+    if to_stdout and as_json:
+        raise UsageError("stdout is taken by --out -", "--json")
+    try:
+        done = write(
+            opened(store, version, as_of),
+            symbols=symbol or None,
+            timeframe=timeframe_of(timeframe),
+            first=day_of(first, "--from"),
+            last=day_of(last, "--to"),
+            format=one_of(file_format, Format, "--format"),
+            out=None if to_stdout else Path(out),
+            overwrite=overwrite,
+        )
+    except BrokenPipeError:
+        return  # whoever reads has seen enough
+    except UsageError as error:
+        raise UsageError(error.problem, _OPTIONS.get(error.where, error.where)) from None
     say([f"{counted(done.rows, 'candle')} of version {done.candles_version} written to {done.out}"])
     if as_json:
         print_json(done.as_dict())

@@ -137,6 +137,18 @@ class Settings:
         return flags
 
 
+def _in_words(read: Callable[[str], Any], meaning: str) -> Callable[[str], Any]:
+    """Reads a flag, and refuses by what the flag means."""
+
+    def reading(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} will not do: {meaning}") from None
+
+    return reading
+
+
 def _name(one: Field[Any]) -> str:
     return "--" + one.name.replace("_", "-")
 
@@ -154,8 +166,9 @@ def read_argv(
         if read is None:
             parser.add_argument(_name(one), action="store_true", help=meaning)
         else:
+            reading = _in_words(read, meaning)
             parser.add_argument(
-                _name(one), type=read, default=argparse.SUPPRESS, metavar="", help=meaning
+                _name(one), type=reading, default=argparse.SUPPRESS, metavar="", help=meaning
             )
     try:
         return Settings(**vars(parser.parse_args(argv)))

@@ -15,7 +15,7 @@ from actors.market.session_days import REFERENCE, is_weekend
 from actors.market.sessions import IST
 from cluster.verify.judgement import Gap, Grade, Reason, Verdict
 from cluster.verify.verification import Verification
-from cluster.wording import counted
+from cluster.wording import counted, printable
 
 #: So many gaps are listed for people; `--json` gives all.
 LISTED = 20
@@ -137,7 +137,7 @@ def _gaps(found: Iterable[tuple[Verdict, Gap]]) -> Table:
     alike: dict[tuple[Instrument, str, str], list[Gap]] = defaultdict(list)
     for verdict, gap in found:
         sessions[gap.reason] += gap.sessions
-        why = f"{gap.reason}: {gap.note}" if gap.note else str(gap.reason)
+        why = f"{gap.reason}: {printable(gap.note)}" if gap.note else str(gap.reason)
         alike[verdict.instrument, verdict.timeframe.label, why].append(gap)
     title = f"Missing: {', '.join(f'{sessions[r]:,} {r}' for r in Reason if r in sessions)}"
     columns = ("symbol", "timeframe", "sessions", "from", "to", "why")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,7 +107,11 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
         (["plan", "CONFIG", "--to", "yesterday"], "--to"),
         (["bogus"], "bogus"),
         (["export", "--store", "nowhere", "--format", "csv", "--out", "x.csv"], "nowhere"),
-        (["export", "--store", "x", "--format", "pdf", "--out", "x"], "pdf"),
+        (
+            ["export", "--store", "x", "--format", "pdf", "--out", "x"],
+            "--format: 'pdf' is none of csv, parquet, arrow, jsonl",
+        ),
+        (["export", "--store", "x", "--format", "csv", "--out", "-", "--json"], "--json: stdout"),
         (
             ["export", "--store", "x", "--format", "csv", "--out", "x", "--timeframe", "5m"],
             "--timeframe",
@@ -114,8 +119,13 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
         (["export", "--store", "x", "--format", "csv", "--out", "x", "--from", "1/2/24"], "--from"),
         (["status", "--store", "x", "--version", "1", "--as-of", "2024-01-31"], "not both"),
         (["status", "--store", "nowhere", "--as-of", "2024-01-31"], "--as-of: there is no store"),
-        (["status", "--store", "x", "--version", "newest"], "--version"),
-        (["retry", "CONFIG", "--cause", "bad_luck"], "bad_luck"),
+        (
+            ["status", "--store", "x", "--version", "newest"],
+            "--version: 'newest' is no whole number",
+        ),
+        (["optimize", "--store", "x", "--keep", "9999999"], "--keep: 9999999 is more than 36,500"),
+        (["retry", "CONFIG", "--cause", "luck"], "--cause: 'luck' is none of rate_limited, server"),
+        (["lookalike", "--now", "noon"], "--now: 'noon' will not do: the exchange's time at its"),
         (["retry", "CONFIG", "--timeframe", "5m"], "--timeframe"),
         (["retry", "CONFIG", "--symbol", "SBIN"], "--symbol: the store knows no 'SBIN'"),
     ],
@@ -175,6 +185,37 @@ def test_an_export_of_an_earlier_version_is_what_it_held(tmp_path: Path) -> None
     assert refused.returncode == 2
     assert "--version: there is no version 3, only 0 to 2" in refused.stderr
     assert "56 candles of version 2" in candlefleet(*words, "--overwrite").stderr
+
+
+def test_whoever_stops_reading_ends_nothing(tmp_path: Path) -> None:
+    """As `| head` does: no traceback, no complaint, and the exit code is the command's own."""
+    kit, store = Kit(), str(tmp_path / "store")
+    StoreWriter(store).commit(
+        [
+            kit.stored(kit.chunk("NSE_EQ|SBIN", date(2024, 1, 1), date(2024, 1, 31))),
+            kit.failed(kit.chunk("NSE_EQ|TCS", date(2024, 1, 1), date(2024, 1, 31))),
+        ]
+    )
+    verbs = {
+        "status": (["--json"], 0),
+        "verify": ([], 1),
+        "export": (["--format", "jsonl", "--out", "-"], 0),
+    }
+    for verb, (options, code) in verbs.items():
+        words = [sys.executable, "-m", "cluster", verb, "--store", store, *options]
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            words, stdout=writing, stderr=subprocess.PIPE, timeout=WITHIN_S, check=False
+        )
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (code, b""), verb
+
+
+def test_a_derivation_of_nothing_is_noted(config: Path, exchange: Lookalike) -> None:
+    config.write_text(config.read_text().replace("[1day, 5minute]", "[1day]\nderive: true"))
+    done = candlefleet("plan", config, *at(exchange))
+    assert "derive: no timeframe that is named here" in done.stderr
 
 
 def test_the_version_is_told() -> None:

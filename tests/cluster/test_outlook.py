@@ -56,6 +56,19 @@ def test_the_end_is_predicted_from_the_budget_and_counted_down_between_looks() -
     assert frozen_s > 60 + 8
 
 
+def test_while_only_answers_are_waited_for_the_budget_tells_no_end() -> None:
+    """As at the very start of a small run; once all is stored there is nothing left to wait for."""
+    outlook, dispatch = Outlook(0.0, lanes=4), Dispatch(chunks(2), {"fetcher-1": 2})
+    outlook.use = use()
+    orders = dispatch.orders(0.0)
+    assert outlook.standing(dispatch, Totals(), None, 1.0).eta_s is None
+    for order in orders:
+        dispatch.settle(order.chunk, Delivered("writer", Status.STORED, 1), 0.0)
+    assert outlook.standing(dispatch, Totals(), None, 2.0).eta_s is None
+    dispatch.committed([order.chunk.id for order in orders], "writer")
+    assert outlook.standing(dispatch, Totals(), None, 3.0).eta_s == 0.0
+
+
 def test_a_freeze_is_told_with_our_own_count_and_when_it_will_be_tried_again() -> None:
     outlook = Outlook(0.0, lanes=4)
     assert outlook.frozen is None

@@ -12,6 +12,7 @@ from actors.market.candles import Delivery
 from actors.market.chunk import Cause
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
+from cluster.cli.options import console, say
 from cluster.status import look, tables
 from tests.actors.writer.conftest import Kit
 
@@ -60,6 +61,27 @@ def test_dead_letters_are_counted_by_cause(store: Store) -> None:
     assert ["timeout", "3", "2", "5minute,", "1day"] in rows
     assert ["poison", "1", "1", "1day"] in rows
     assert "candlefleet retry" in paper.getvalue()
+
+
+def test_what_others_wrote_is_shown_as_it_is_and_commands_nothing(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the screen, by its own marks or a terminal's, nor us: a report may be anything."""
+    letter = failed(Kit(), "NSE_EQ|[/b]", Cause.BAD_REQUEST).receipt
+    error = "[/red] \x1b]0;title\x07 :smile:"
+    StoreWriter(store.uri).commit([Delivery(replace(letter, error=error))])
+    for report in (b"{", b"[1]", b"{}"):
+        store.run("20240609-9").write("report.json", report)
+        run = look(store).runs[0]
+        assert run == {"run_id": "20240609-9", "outcome": "its report is damaged"}
+    monkeypatch.setenv("COLUMNS", "200")
+    for table in tables(look(store)):
+        console(stderr=False).print(table)
+    shown = capsys.readouterr().out
+    assert "[/b]" in shown
+    assert "[/red] \N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER} :smile:" in shown
+    say([error])
+    assert "\x1b" not in capsys.readouterr().err
 
 
 def test_runs_are_listed_as_far_as_they_had_come(store: Store) -> None:
