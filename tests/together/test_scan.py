@@ -239,7 +239,7 @@ def test_a_refused_token_ends_the_run_at_once_and_is_shown_nowhere(scan: Scan) -
     places = [
         scan.folder,
         Path(os.environ["CANDLEFLEET_STATE_DIR"]),
-        Path("/tmp/ray/session_latest"),
+        Path(f"/tmp/candlefleet-{os.getuid()}/ray/session_latest"),
     ]
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
     assert any(path.suffix == ".out" for path in files), "Ray's logs were not looked at"
