@@ -14,6 +14,7 @@ from tests.benchmarks import (
     budget_bound,
     crashes,
     fetch,
+    memory,
     permits,
     prediction,
     reading,
@@ -27,6 +28,7 @@ from tests.benchmarks.meter import Failed
 PARTS: dict[str, Callable[[int], None]] = {
     "fetch": fetch.run,
     "startup": startup.run,
+    "memory": memory.run,
     "budget": budget.run,
     "permits": permits.run,
     "prediction": prediction.run,

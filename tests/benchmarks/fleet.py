@@ -33,14 +33,17 @@ def config(
     }
 
 
-def scan(exchange: Lookalike, wanted: dict[str, Any], folder: Path) -> Measured:
+def scan(
+    exchange: Lookalike, wanted: dict[str, Any], folder: Path, within_s: float = 120.0
+) -> Measured:
     """One scan into `folder`, which must be new: its store, its budget and its caches are there."""
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(wanted))
     url = exchange.base_url
     command = [sys.executable, "-m", "cluster", "scan", str(path), "--json"]
     command += ["--store", str(folder / "store"), "--base-url", url, "--assets-url", url]
-    return measure(command, environment() | {"CANDLEFLEET_STATE_DIR": str(folder / "state")})
+    own = {"CANDLEFLEET_STATE_DIR": str(folder / "state")}
+    return measure(command, environment() | own, within_s)
 
 
 def environment() -> dict[str, str]:
