@@ -42,8 +42,7 @@ def scan(
     url = exchange.base_url
     command = [sys.executable, "-m", "cluster", "scan", str(path), "--json"]
     command += ["--store", str(folder / "store"), "--base-url", url, "--assets-url", url]
-    own = {"CANDLEFLEET_STATE_DIR": str(folder / "state")}
-    return measure(command, environment() | own, within_s)
+    return measure(command, environment_of(folder), within_s)
 
 
 def environment() -> dict[str, str]:
@@ -51,6 +50,11 @@ def environment() -> dict[str, str]:
     own = {"UPSTOX_ACCESS_TOKEN", "RAY_ADDRESS"}
     kept = {name: value for name, value in os.environ.items() if name not in own}
     return kept | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """The same, with what outlives a run in `folder`."""
+    return environment() | {"CANDLEFLEET_STATE_DIR": str(folder / "state")}
 
 
 def summary(done: Measured) -> dict[str, Any]:

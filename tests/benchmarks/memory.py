@@ -42,7 +42,7 @@ def run(_rounds: int) -> None:
     )
     names = sorted({name for done in runs.values() for name in done.peaks})
     for name in names:
-        table.add_column(name.removeprefix("ray::"))
+        table.add_column(name)
     least = min(runs)
     for size, done in runs.items():
         table.add_row(

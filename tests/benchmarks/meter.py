@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import tempfile
@@ -61,10 +62,16 @@ class _Seen:
                 times = process.cpu_times()
                 self.cpu_s[process] = times.user + times.system
                 if memory:
-                    held[process.name()] += _share_bytes(process)
+                    held[_kind(process)] += _share_bytes(process)
         self.looks.append((time.monotonic(), sum(self.cpu_s.values())))
         self.peak_bytes = max(self.peak_bytes, held.total())
         self.peaks |= held
+
+
+def _kind(process: psutil.Process) -> str:
+    """What it is: an actor by its class, whatever it does just now and whatever it is called."""
+    name = process.name()
+    return re.split(r"\W", name.removeprefix("ray::"))[0].lower()
 
 
 def _share_bytes(process: psutil.Process) -> int:
