@@ -51,6 +51,11 @@ class Crew:
     def everyone(self) -> list[Any]:
         return [self.limiter, self.writer, self.monitor, *self.fetchers.values()]
 
+    def dismiss_fetchers(self) -> None:
+        """Once there is nothing left to fetch: tidying needs the memory they hold."""
+        for fetcher in self.fetchers.values():
+            ray.kill(fetcher, no_restart=True)
+
 
 @dataclass(frozen=True, slots=True)
 class CrewSettings:

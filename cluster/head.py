@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import sys
 import threading
 from pathlib import Path
@@ -58,16 +59,28 @@ def _start(*, with_dashboard: bool) -> dict[str, str | None]:
         "node_ip_address": HOST,
         "num_gpus": 0,
         "object_store_memory": OBJECT_STORE_BYTES,
+        "temp_dir": str(_private_folder() / "ray"),
         "include_dashboard": with_dashboard,
         "dashboard_host": HOST,
         "include_log_monitor": False,  # it would carry what actors print to the driver
         "no_monitor": True,  # that is the autoscaler
     }
     node: Any = _Head(RayParams(**params), head=True, shutdown_at_exit=False, spawn_reaper=True)
-    # Ray makes it for everybody to read, and what actors print is there.
-    Path(node.get_session_dir_path()).chmod(0o700)
     url = f"http://{node.webui_url}" if with_dashboard else None
     return {"address": node.gcs_address, "dashboard": url}
+
+
+def _private_folder() -> Path:
+    """Where Ray's sockets and logs are. Ray lets everybody read them, so nobody may come near.
+
+    The paths of sockets must be short, so it is not in the state folder.
+    """
+    folder = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / f"candlefleet-{os.getuid()}"  # noqa: S108
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = folder.lstat()
+    if about.st_uid != os.getuid() or stat.S_IMODE(about.st_mode) & 0o077 or folder.is_symlink():
+        raise PermissionError(f"{folder} is not this user's alone")
+    return folder
 
 
 def _end_with_stdin() -> None:

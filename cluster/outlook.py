@@ -12,6 +12,7 @@ from cluster.standing import Standing, Totals, WindowLeft
 if TYPE_CHECKING:
     from actors.limiter.use import BudgetUse, Freeze
     from actors.monitor.actor import Snapshot
+    from actors.monitor.memory import Squeeze
     from cluster.breaker import Outage
     from cluster.dispatch import Dispatch
 
@@ -31,9 +32,9 @@ class Outlook:
         self.use: BudgetUse | None = None
 
     @property
-    def pause(self) -> str | None:
-        """Why the fleet should pause; None: go on."""
-        return self.snapshot.pause if self.snapshot else None
+    def squeeze(self) -> Squeeze | None:
+        """Whether memory is short."""
+        return self.snapshot.squeeze if self.snapshot else None
 
     @property
     def freeze(self) -> Freeze | None:

@@ -213,6 +213,7 @@ class Run:
 
     def _tidy(self) -> None:
         """Put the store in order as far as it pays; the run is done whether or not that succeeds."""
+        self._crew.dismiss_fetchers()
         tidied, until_s = self._crew.writer.tidy.remote(), time.monotonic() + TIDY_WITHIN_S
         while not ray.wait([tidied], timeout=TURN_S)[0] and time.monotonic() < until_s:
             if self._interrupt:
@@ -235,7 +236,7 @@ class Run:
 
     def _take_snapshot(self, ref: Any) -> None:
         with contextlib.suppress(RayActorError):  # restarting: the old picture stands
-            self._watch.see(answer(ref), time.monotonic())
+            self._watch.see(answer(ref))
 
     def _take_use(self, ref: Any) -> None:
         try:

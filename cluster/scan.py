@@ -217,6 +217,7 @@ def _work(
             hire(_crew_settings(prepared, run_id), interrupt) as crew,
             progress_display(console) as show,
         ):
+            log.info("fleet.hired", extra={"fetchers": len(crew.fetchers)})
             hands = fleet.threads + SPARE_HANDS
             retry = prepared.config.retry
             lanes_of = dict.fromkeys(crew.fetchers, hands)

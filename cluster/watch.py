@@ -37,7 +37,8 @@ class Watch:
     @property
     def paused(self) -> bool:
         """Whether nothing should be sent for now: memory is short, or the provider fails."""
-        return self._patience.paused_s is not None or self._dispatch.outage is not None
+        squeeze = self._outlook.squeeze
+        return (squeeze is not None and squeeze.is_shut) or self._dispatch.outage is not None
 
     @property
     def reason_to_stop(self) -> str | None:
@@ -53,7 +54,7 @@ class Watch:
         self._tell_of_outage(now_s)
         if self._dispatch.present:
             self._patience.fetcher_seen_s = now_s
-        trouble = self._patience.trouble(now_s, self._outlook.pause, self._dispatch.outage)
+        trouble = self._patience.trouble(now_s, self._dispatch.outage)
         if isinstance(trouble, StoreError):
             raise trouble
         self.trouble = self.trouble or trouble
@@ -61,14 +62,13 @@ class Watch:
     def writer_heard(self, now_s: float) -> None:
         self._patience.writer_heard_s = now_s
 
-    def see(self, snapshot: Snapshot, now_s: float) -> None:
+    def see(self, snapshot: Snapshot) -> None:
+        before, now = self._outlook.squeeze, snapshot.squeeze
         self._outlook.snapshot = snapshot
-        if snapshot.pause and self._patience.paused_s is None:
-            log.warning("fleet.paused", extra={"reason": snapshot.pause})
-            self._patience.paused_s = now_s
-        elif self._patience.paused_s is not None and not snapshot.pause:
+        if now is not None and before is None:
+            log.warning("fleet.slowed", extra={"reason": now.reason})
+        elif before is not None and now is None:
             log.warning("fleet.resumed")
-            self._patience.paused_s = None
 
     def heed_freeze(self, use: BudgetUse, now_s: float) -> None:
         """Say so when the provider refuses us, and do not wait for it for ever."""
@@ -92,7 +92,7 @@ class Watch:
             return self._outlook.frozen
         if self._dispatch.outage is not None:
             return f"paused: {self._outlook.failing(self._dispatch.outage, now_s)}"
-        return f"paused: {self._outlook.pause}" if self._outlook.pause else None
+        return f"slowed: {self._outlook.squeeze.reason}" if self._outlook.squeeze else None
 
     def _tell_of_outage(self, now_s: float) -> None:
         outage = self._dispatch.outage

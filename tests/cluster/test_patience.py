@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from actors.market.chunk import Cause
-from actors.market.errors import CandlefleetError, StoreError, UsageError
+from actors.market.errors import CandlefleetError, StoreError
 from actors.upstox.reply import Refused
 from cluster.breaker import Outage
 from cluster.patience import Patience
@@ -19,7 +19,6 @@ def patience() -> Patience:
     ("waits_for", "bearable_s", "kind"),
     [
         ("writer_heard_s", 300, StoreError),
-        ("paused_s", 60, UsageError),
         ("fetcher_seen_s", 180, CandlefleetError),
     ],
 )
@@ -29,8 +28,8 @@ def test_every_wait_has_an_end_and_no_other(
     waiting = patience()
     waiting.writer_heard_s = waiting.fetcher_seen_s = START_S + 10_000
     setattr(waiting, waits_for, START_S)
-    assert waiting.trouble(START_S + bearable_s, "memory", None) is None
-    assert type(waiting.trouble(START_S + bearable_s + 1, "memory", None)) is kind
+    assert waiting.trouble(START_S + bearable_s, None) is None
+    assert type(waiting.trouble(START_S + bearable_s + 1, None)) is kind
 
 
 def test_a_provider_that_refuses_everything_for_an_hour_does_not_mean_to_answer() -> None:
@@ -57,8 +56,8 @@ def test_an_outage_is_waited_for_half_an_hour_and_its_last_words_are_told() -> N
     waiting.writer_heard_s = waiting.fetcher_seen_s = START_S + 10_000
     said = Refused(cause=Cause.CONNECTION, message="the connection broke: refused")
     outage = Outage(said, since_s=START_S, next_try_s=None)
-    assert waiting.trouble(START_S + 1_800, None, outage) is None
-    trouble = waiting.trouble(START_S + 1_801, None, outage)
+    assert waiting.trouble(START_S + 1_800, outage) is None
+    trouble = waiting.trouble(START_S + 1_801, outage)
     assert type(trouble) is CandlefleetError, "neither the user's mistake nor the store's end"
     assert "every request for 30m" in str(trouble)
     assert "refused" in str(trouble)

@@ -23,7 +23,7 @@ from cluster.lookalike.launch import Lookalike, run_lookalike
 from cluster.lookalike.settings import Settings
 
 WITHIN_S = 150
-RAY_SESSIONS = Path("/tmp/ray")
+RAY_SESSIONS = Path(f"/tmp/candlefleet-{os.getuid()}/ray")  # of clusters of ours
 
 #: Bar stamp in epoch seconds, then open, high, low, close, volume, oi.
 Bar = tuple[int, float, float, float, float, int, int]
