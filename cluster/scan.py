@@ -31,6 +31,7 @@ from cluster.exit import Exit
 from cluster.forecast import foresee
 from cluster.logs import run_log
 from cluster.occupancy import occupied, recover
+from cluster.placing import refuse_adrift
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of, terms_of
 from cluster.record import log_file, write_manifest, write_report
@@ -114,6 +115,7 @@ def scan(
     config: RunConfig, console: Console, address: str | None = None, planner: Planner = missing
 ) -> Finished:
     """Fetch what is missing. With nothing to fetch, nothing is started and nothing is written."""
+    refuse_adrift(config.store, on_cluster=address is not None)
     with provider_of(config) as provider:
         if answers := recover(config.store, provider.state_dir):
             said = f"Stored {answers:,} answers that a run had fetched before it was cut off."

@@ -12,6 +12,8 @@ import ray
 
 from actors.market.errors import CandlefleetError, UsageError
 from cluster.interrupt import Interrupt
+from cluster.joining import bring_token, check_nodes
+from cluster.packing import fleet_env
 
 #: Actors of every run on a cluster share one namespace, so that all runs find the one limiter.
 NAMESPACE = "candlefleet"
@@ -77,13 +79,15 @@ def _init(address: str | None) -> None:
             namespace=NAMESPACE,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            **(local if address is None else {}),
+            **(local if address is None else {"runtime_env": fleet_env()}),
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         if address is None:
             raise CandlefleetError(f"Ray does not start on this machine: {reason}") from error
         raise UsageError(f"no Ray cluster answers at {address}: {reason}", "--address") from error
+    if address is not None:
+        check_nodes()
 
 
 def _reach(address: str) -> None:
@@ -91,6 +95,7 @@ def _reach(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return  # such as `auto`, which Ray resolves
+    bring_token(host)
     try:
         socket.create_connection((host, int(port)), timeout=REACHED_WITHIN_S).close()
     except OSError as error:

@@ -15,6 +15,7 @@ from cluster.config import RunConfig
 from cluster.coverage import intersected, united
 from cluster.exit import Exit
 from cluster.occupancy import recover
+from cluster.placing import refuse_adrift
 from cluster.plan import Want
 from cluster.provider import provider_of
 from cluster.scan import execute, prepare
@@ -40,6 +41,7 @@ def verify_config(
 
     With `fetch`, what is missing is asked for by an ordinary run, and the store is held again.
     """
+    refuse_adrift(config.store, on_cluster=fetch and address is not None)
     with provider_of(config) as provider:
         if fetch:
             recover(config.store, provider.state_dir)
