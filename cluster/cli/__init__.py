@@ -8,9 +8,10 @@ from typing import Annotated, NoReturn
 import typer
 
 from actors.market.errors import CandlefleetError, ProviderRefusal, UsageError
-from cluster.cli import care, fetching, reading
+from cluster.cli import care, fetching, jobs, reading
 from cluster.cli.options import say
 from cluster.exit import Exit
+from cluster.version import VERSION
 
 app = typer.Typer(
     name="candlefleet",
@@ -23,9 +24,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(version("candlefleet"))
+        typer.echo(VERSION)
         raise typer.Exit
 
 
@@ -52,6 +51,8 @@ for verb in (
     reading.export,
     care.verify,
     care.optimize,
+    jobs.submit,
+    jobs.jobs,
 ):
     app.command()(verb)
 
