@@ -22,17 +22,8 @@ from actors.requirements import NODES
 from actors.upstox.token import TokenSource
 from cluster.config import Overrides, load
 from cluster.config.file import read_mapping
+from cluster.inside import DRIVER
 from cluster.placing import refuse_adrift
-
-#: Beside what nodes need: what the driver does, when it runs on the cluster as a job.
-DRIVER = (
-    "pandas>=3.0",
-    "platformdirs>=4",
-    "pydantic>=2.14",
-    "pyyaml>=6",
-    "rich>=15",
-    "typer>=0.29",
-)
 
 #: In the syntax of .gitignore.
 NOT_SENT = ["__pycache__"]

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from actors.market.errors import UsageError
 from actors.writer import object_store
-
-#: Set by Ray for what it starts as a job.
-JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-
-
-def in_job() -> bool:
-    return JOB_VARIABLE in os.environ
+from cluster.inside import in_job
 
 
 def refuse_adrift(store: str, *, on_cluster: bool) -> None:

@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from actors.requirements import NODES, lacking
-from cluster.packing import DRIVER
+from cluster.inside import DRIVER
 
 ROOT = Path(__file__).parents[2]
 WANTED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]

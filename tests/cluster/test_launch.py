@@ -15,7 +15,7 @@ from typer.main import get_command
 import cluster
 from actors.requirements import NODES
 from cluster.cli import app
-from cluster.packing import DRIVER
+from cluster.inside import DRIVER
 
 LAUNCH = Path(cluster.__file__).parent / "launch"
 ROOT = Path(cluster.__file__).parents[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from actors.market.errors import UsageError
 from cluster.config import Overrides, load
+from cluster.inside import JOB_VARIABLE
 from cluster.packing import Order, Package, packed
 
 TOKEN = "a-t0ken-of-the-user"
@@ -105,3 +107,27 @@ def test_what_the_cluster_would_refuse_or_must_not_see_is_refused_here(
         packed(Order(config=config, overrides=Overrides(), **order)),
     ):
         pytest.fail("it would have been sent")
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "told"), [("{}", 2, "no-such-package>=3"), (None, 0, "0.")]
+)
+def test_a_job_whose_head_lacks_a_package_says_so_before_it_is_needed(
+    job: str | None, code: int, told: str
+) -> None:
+    """As if we needed one more than there is; where it is no job, our installation has seen to it."""
+    lines = "import runpy, sys, cluster.inside as inside; inside.DRIVER += ('no-such-package>=3',)"
+    lines += (
+        "; sys.argv = ['cluster', '--version']; runpy.run_module('cluster', run_name='__main__')"
+    )
+    environment = {} if job is None else {JOB_VARIABLE: job}
+    done = subprocess.run(
+        [sys.executable, "-c", lines],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == code
+    assert told in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr

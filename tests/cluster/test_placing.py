@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from actors.market.errors import UsageError
-from cluster.placing import JOB_VARIABLE, refuse_adrift
+from cluster.inside import JOB_VARIABLE
+from cluster.placing import refuse_adrift
 
 
 def test_on_ones_own_machine_a_store_may_be_anywhere() -> None:
