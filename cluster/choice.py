@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 OWN = ("local", "none")
 
 
+def joins(address: str | None) -> bool:
+    """Whether a run with this --address works on a cluster that others have started."""
+    return address is not None and address.lower() not in OWN
+
+
 @contextmanager
 def cluster_for(provider: Provider, address: str | None, console: Console) -> Iterator[Cluster]:
     """The cluster a run is to work on: the one at `address`, the one that is kept, or one of its own.
@@ -26,8 +31,8 @@ def cluster_for(provider: Provider, address: str | None, console: Console) -> It
     before Ray is imported.
     """
     os.environ.update({n: v for n, v in local_cluster.QUIET.items() if n not in os.environ})
-    if address is not None and address.lower() not in OWN:
-        yield Cluster(f"the cluster at {address}", lambda _is_over: address)
+    if joins(address):
+        yield Cluster(f"the cluster at {address}", lambda _is_over: address, is_joined=True)
         return
     os.environ.update(local_cluster.environment(state_dir()))
     found = _usable(provider, console) if address is None else None

@@ -14,20 +14,21 @@ from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.fetcher.actor import Fetcher, FetcherSettings, Neighbours
-from actors.limiter.actor import Limiter
+from actors.limiter.actor import PROTOCOL, Limiter
 from actors.market.errors import CandlefleetError
 from actors.monitor.actor import Monitor
 from actors.writer.actor import Writer
 from actors.writer.buffer import BufferRules
 from actors.writer.spool import place_of
 from cluster.interrupt import Interrupt
+from cluster.joining import claim_of, claimed, refuse_other_limiter
 
 #: A new process, imports included; on a busy laptop this has taken ten seconds.
 START_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.25
 
 #: One for all runs on a cluster; its ledger is where the first of them keeps its state.
-LIMITER = "limiter"
+LIMITER = f"limiter-{PROTOCOL}"
 
 #: Its ledger is a file of the head node. Restarted elsewhere, it would begin with an empty one.
 _HEAD = {"node:__internal_head__": 0.001}
@@ -75,6 +76,7 @@ def hire(settings: CrewSettings, interrupt: Interrupt) -> Iterator[Crew]:
 
     They are let go at the end; the limiter stays for others.
     """
+    refuse_other_limiter(LIMITER)
     crew = _engage(settings)
     try:
         _await(crew, interrupt)
@@ -101,7 +103,7 @@ def _await(crew: Crew, interrupt: Interrupt) -> None:
 
 def _engage(settings: CrewSettings) -> Crew:
     run_id = settings.run_id
-    names = Neighbours(LIMITER, f"writer-{run_id}", f"monitor-{run_id}")
+    names = Neighbours(LIMITER, claim_of(settings.store_uri), f"monitor-{run_id}")
     fetchers = [f"fetcher-{i}" for i in range(1, settings.fetchers + 1)]
     watched = (names.limiter, names.writer, *(f"{name}-{run_id}" for name in fetchers))
     keepers = settings.fetchers * settings.threads
@@ -114,16 +116,19 @@ def _engage(settings: CrewSettings) -> Crew:
             max_concurrency=CALLERS_AT_MOST,
             resources=_HEAD,
         ).remote(settings.state_dir),
-        writer=_actor(
-            Writer,
-            name=names.writer,
-            scheduling_strategy=_here(),
-            concurrency_groups={"keep": keepers, "commit": 1, "health": 2},
-        ).remote(
+        writer=claimed(
+            lambda: _actor(
+                Writer,
+                name=names.writer,
+                scheduling_strategy=_here(),
+                concurrency_groups={"keep": keepers, "commit": 1, "health": 2},
+            ).remote(
+                settings.store_uri,
+                run_id,
+                settings.buffer,
+                place_of(settings.store_uri, Path(settings.state_dir)),
+            ),
             settings.store_uri,
-            run_id,
-            settings.buffer,
-            place_of(settings.store_uri, Path(settings.state_dir)),
         ),
         monitor=_actor(Monitor, name=names.monitor).remote(settings.memory_limit_bytes, watched),
         fetchers={

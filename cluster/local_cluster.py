@@ -47,6 +47,7 @@ class Cluster:
     #: Its address, HOST:PORT, waited for if need be. None once the question it is handed is answered
     #: with yes: is it over, so that nobody needs a cluster any more?
     address: Callable[[Callable[[], bool]], str | None]
+    is_joined: bool = False  # others have started it, without our code
 
 
 def environment(state_dir: Path) -> dict[str, str]:

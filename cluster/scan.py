@@ -29,7 +29,7 @@ from actors.writer.reading import Store
 from actors.writer.receipts import receipts_table
 from actors.writer.spool import place_of, waiting
 from cluster.breaker import Strain
-from cluster.choice import cluster_for
+from cluster.choice import cluster_for, joins
 from cluster.config import RunConfig
 from cluster.derive import Derived, derive, due_of
 from cluster.display import progress_display
@@ -38,6 +38,7 @@ from cluster.forecast import foresee
 from cluster.local_cluster import Cluster
 from cluster.logs import run_log
 from cluster.occupancy import locked, make_ready, recover
+from cluster.placing import refuse_adrift
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of, terms_of
 from cluster.record import log_file, write_manifest, write_report
@@ -131,6 +132,7 @@ def scan(
     Nobody else writes to the store from before it is looked at until all is done. Ray starts while
     the run plans; if that finds nothing to fetch, it is dropped unused.
     """
+    refuse_adrift(config.store, on_cluster=joins(address))
     with (
         provider_of(config) as provider,
         locked(config.store, provider.state_dir),

@@ -10,7 +10,9 @@ import ray
 
 from actors.market.errors import UsageError
 from cluster.interrupt import Interrupt
+from cluster.joining import bring_token, check_nodes
 from cluster.local_cluster import Cluster
+from cluster.packing import fleet_env
 
 #: Actors of every run on a cluster share one namespace, so that all runs find the one limiter.
 NAMESPACE = "candlefleet"
@@ -29,7 +31,7 @@ def ray_session(cluster: Cluster, interrupt: Interrupt) -> Iterator[None]:
         try:
             address = cluster.address(lambda: bool(interrupt))
             if address is not None:
-                _join(address)
+                _join(address, with_code=cluster.is_joined)
         except SystemExit:
             # Ray's own answer to a SIGTERM that comes while it starts.
             interrupt.signal = interrupt.signal or "SIGTERM"
@@ -49,15 +51,21 @@ class _RayNews(io.TextIOBase):
         return len(text)
 
 
-def _join(address: str) -> None:
+def _join(address: str, *, with_code: bool) -> None:
     _reach(address)
     try:
         ray.init(
-            address=address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR
+            address=address,
+            namespace=NAMESPACE,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env=fleet_env() if with_code else None,
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"no Ray cluster answers at {address}: {reason}", "--address") from error
+    if with_code:
+        check_nodes()
 
 
 def _reach(address: str) -> None:
@@ -65,6 +73,7 @@ def _reach(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return  # such as `auto`, which Ray resolves
+    bring_token(host)
     try:
         socket.create_connection((host, int(port)), timeout=REACHED_WITHIN_S).close()
     except OSError as error:

@@ -16,6 +16,10 @@ from actors.market.errors import UsageError
 from actors.market.memory import MemorySample, sample
 from actors.market.window import NS_PER_S
 
+#: Of the limiter's methods: what they take, give and mean. One limiter serves all runs of a cluster, of
+#: whichever version of us they are. To be raised with any change to them, or to what they exchange.
+PROTOCOL = 1
+
 Ticket = asyncio.Future[list[Permit]]
 
 

@@ -9,11 +9,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from actors.market.errors import CandlefleetError, ProviderRefusal, UsageError
-from cluster.cli import care, fetching, keeping, reading
+from cluster.cli import care, fetching, jobs, keeping, reading
 from cluster.cli.options import say
 from cluster.cli.streams import outlive_readers
 from cluster.exit import Exit
 from cluster.interrupt import heed_signals
+from cluster.version import VERSION
 
 app = typer.Typer(
     name="candlefleet",
@@ -26,9 +27,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(version("candlefleet"))
+        typer.echo(VERSION)
         raise typer.Exit
 
 
@@ -55,6 +54,8 @@ for verb in (
     reading.export,
     care.verify,
     care.optimize,
+    jobs.submit,
+    jobs.jobs,
     keeping.up,
     keeping.down,
 ):

@@ -1,0 +1,130 @@
+"""Verbs for runs that a cluster does as jobs of its own."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from actors.market.errors import UsageError
+from cluster.cli.options import (
+    AssetsUrl,
+    BaseUrl,
+    ConfigFile,
+    FromOver,
+    Json,
+    StoreOver,
+    ToOver,
+    console,
+    print_json,
+    say,
+)
+from cluster.exit import Exit
+
+Dashboard = Annotated[
+    str,
+    typer.Option(
+        "--address",
+        metavar="URL",
+        envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"],
+        help="The cluster's dashboard, such as http://127.0.0.1:8265.",
+    ),
+]
+
+
+def submit(
+    config: ConfigFile,
+    address: Dashboard,
+    store: StoreOver = None,
+    base_url: BaseUrl = None,
+    assets_url: AssetsUrl = None,
+    first: FromOver = None,
+    last: ToOver = None,
+    token_file: Annotated[
+        str | None,
+        typer.Option(
+            "--token-file",
+            metavar="PATH",
+            help="Where the cluster has the token; default: its UPSTOX_ACCESS_TOKEN.",
+        ),
+    ] = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="Let the cluster install the packages we need.")
+    ] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Show its log, and end with its exit code.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Let a Ray cluster do a scan as a job, and wait for it. Ctrl-C stops the waiting, not the job."""
+    from cluster.config import Overrides
+    from cluster.jobs import Jobs
+    from cluster.packing import Order, packed
+
+    overrides = Overrides(
+        store=store, base_url=base_url, assets_url=assets_url, first=first, last=last
+    )
+    order = Order(
+        config=config, overrides=overrides, token_file=token_file, install=install, as_json=as_json
+    )
+    with packed(order) as package:
+        jobs = Jobs(address)
+        job_id = jobs.submit(package, config.name)
+    stop = f"candlefleet jobs --address {address} --stop {job_id}"
+    say([f"Submitted {job_id}. To stop it: {stop}"])
+    if not wait:
+        if as_json:
+            print_json(jobs.look(job_id).as_dict())
+        return
+    shown: list[str] = []
+
+    def show(text: str) -> None:
+        shown.append(text)
+        typer.echo(text, nl=False, err=True)
+
+    try:
+        job = jobs.follow(job_id, show)
+    except KeyboardInterrupt:
+        say([f"It goes on. To stop it: {stop}"])
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    log = "".join(shown)
+    if job.message.splitlines()[0] not in log and job.exit != Exit.DONE:
+        say([f"candlefleet: {job_id} {job.state}: {job.message}"])
+    if as_json:
+        typer.echo(
+            next((line for line in reversed(log.splitlines()) if line.startswith('{"run_id"')), "")
+        )
+    raise typer.Exit(job.exit or Exit.DONE)
+
+
+def jobs(
+    address: Dashboard,
+    stop: Annotated[
+        str | None, typer.Option("--stop", metavar="ID", help="Stop this one; it can be resumed.")
+    ] = None,
+    logs: Annotated[
+        str | None, typer.Option("--logs", metavar="ID", help="Print what this one wrote.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the jobs of ours that a Ray cluster does or did, or stop one."""
+    from rich.table import Table
+
+    from cluster.jobs import Jobs
+
+    if stop is not None and logs is not None:
+        raise UsageError("say --stop or --logs, not both", "--stop")
+    there = Jobs(address)
+    if logs is not None:
+        typer.echo(there.log(logs), nl=False)
+        return
+    found = [there.stop(stop)] if stop is not None else there.ours()
+    if as_json:
+        print_json({"jobs": [job.as_dict() for job in found]})
+        return
+    table = Table(box=None)
+    for heading in ("job", "config", "store", "state", "began", "exit"):
+        table.add_column(heading, overflow="fold", no_wrap=heading == "job")
+    for job in found:
+        table.add_row(*("" if value is None else str(value) for value in job.as_dict().values()))
+    console(stderr=False).print(table)

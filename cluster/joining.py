@@ -1,0 +1,124 @@
+"""What a run makes sure of on a cluster that others have started, before it relies on it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import socket
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any
+
+import psutil
+import ray
+from ray._private.authentication.authentication_token_setup import (
+    maybe_enable_token_auth_if_token_available,
+)
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError, RuntimeEnvSetupError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from actors.market.errors import CandlefleetError, UsageError
+from actors.requirements import NODES, lacking
+from actors.writer.folder import absolute
+
+#: A first process on a node, our code fetched and unpacked there.
+ANSWER_WITHIN_S = 60.0
+
+#: The cluster notices the death of a driver in a second or two, and then frees the names of its actors.
+NAME_FREE_WITHIN_S = 5.0
+ASK_AGAIN_S = 0.5
+
+
+def bring_token(host: str) -> None:
+    """Show Ray's own token, if this user has one, to a cluster on this machine.
+
+    Ray starts clusters that want it wherever there is one, but shows it to no address that is named.
+    To other machines it goes only if the user says so: RAY_AUTH_MODE=token.
+    """
+    if _is_here(host):
+        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+
+
+def _is_here(host: str) -> bool:
+    try:
+        addresses = {info[4][0] for info in socket.getaddrinfo(host, None)}
+    except OSError:
+        return False
+    own = {each.address for interface in psutil.net_if_addrs().values() for each in interface}
+    return addresses <= own
+
+
+def check_nodes() -> None:
+    """Ask every node of the joined cluster whether it can run our actors.
+
+    Raises UsageError naming the nodes that lack a package, CandlefleetError for one that does not answer.
+    """
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    asked = {_asked(node["NodeID"]): _name(node) for node in nodes if node["Alive"]}
+    ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_WITHIN_S)
+    answers = {asked[ref]: _answer(ref, asked[ref]) for ref in ready}
+    unfit = [f"{name}: {', '.join(lacks)}" for name, lacks in answers.items() if lacks]
+    if unfit:
+        listed = "".join(f"\n  {line}" for line in sorted(unfit))
+        raise UsageError(
+            f"nodes of the cluster lack packages; install them there{listed}", "--address"
+        )
+    if silent:
+        names = ", ".join(sorted(asked[ref] for ref in silent))
+        raise CandlefleetError(f"no answer in {ANSWER_WITHIN_S:g} s from {names} of the cluster")
+
+
+def _asked(node_id: str) -> Any:
+    there = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    question = ray.remote(num_cpus=0, max_retries=0)(lacking)
+    return question.options(scheduling_strategy=there).remote(NODES)
+
+
+def _answer(ref: Any, node: str) -> list[str]:
+    try:
+        missing: list[str] = ray.get(ref, timeout=ANSWER_WITHIN_S)
+    except (RuntimeEnvSetupError, RayTaskError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise CandlefleetError(f"{node} cannot take our code: {reason}") from error
+    except (GetTimeoutError, RayError):
+        return []  # it has left the cluster meanwhile; its fetchers go elsewhere
+    return missing
+
+
+def _name(node: dict[str, Any]) -> str:
+    return f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
+
+
+def refuse_other_limiter(ours: str) -> None:
+    """Raise UsageError if a limiter is there whose name says that it speaks otherwise than ours.
+
+    It is not asked: a method that it does not have would end it, and its runs would notice.
+    """
+    others = {name for name in ray.util.list_named_actors() if name.startswith("limiter")} - {ours}
+    if others:
+        problem = (
+            "the request budget is in the hands of another version of candlefleet; use that one, "
+        )
+        raise UsageError(problem + "or restart the cluster when its runs are over", "--address")
+
+
+def claim_of(store: str) -> str:
+    """A name that only one run on a cluster can hold: its writer's, who dies with it."""
+    return f"writer-{hashlib.blake2b(absolute(store).encode(), digest_size=8).hexdigest()}"
+
+
+def claimed(make: Callable[[], Any], store: str) -> Any:
+    """The writer that `make` makes under the store's claim.
+
+    Raises UsageError if another run of the cluster holds it; one that was killed is given time to end.
+    """
+    until_s = monotonic() + NAME_FREE_WITHIN_S
+    while True:
+        try:
+            return make()
+        except ValueError:  # Ray's word for a name that is taken
+            if monotonic() > until_s:
+                problem = "another run of this cluster is writing to it; wait for its end"
+                raise UsageError(problem, f"store {store}") from None
+        sleep(ASK_AGAIN_S)

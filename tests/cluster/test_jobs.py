@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+from ray.job_submission import JobStatus
+
+from actors.market.errors import UsageError
+from cluster import jobs
+from cluster.jobs import Jobs, exit_of
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (JobStatus.PENDING, None, None),
+        (JobStatus.RUNNING, None, None),
+        (JobStatus.SUCCEEDED, 0, 0),
+        (JobStatus.FAILED, 1, 1),
+        (JobStatus.FAILED, 3, 3),
+        (JobStatus.FAILED, 130, 130),
+        (JobStatus.FAILED, None, 1),  # it never began
+        (JobStatus.FAILED, -9, 1),
+        (JobStatus.STOPPED, None, 130),
+    ],
+)
+def test_a_jobs_end_is_told_as_its_command_would_have(
+    status: JobStatus, code: int | None, told: int | None
+) -> None:
+    assert exit_of(status, code) == told
+
+
+@pytest.mark.parametrize(
+    "address", ["auto", "ray://10.0.0.1:10001", "ftp://host", "http://", "h:x"]
+)
+def test_what_is_no_dashboards_address_is_refused(address: str) -> None:
+    with pytest.raises(UsageError, match="is no dashboard's address"):
+        Jobs(address)
+
+
+def test_a_dashboard_that_never_answers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "ANSWER_WITHIN_S", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f"no Ray dashboard answers at {url}"):
+            Jobs(url)
