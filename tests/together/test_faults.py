@@ -41,7 +41,7 @@ POISON = ("NSE_EQ|INE154A01025", "1day")  # ITC
 
 
 def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    give_up_s = time.monotonic() + 60
+    give_up_s = time.monotonic() + 120
     while not condition():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < give_up_s
