@@ -172,6 +172,10 @@ class Dispatch:
         if not self._is_done_early(chunk):
             self._requeue(errand)
 
+    def holds(self, fetcher: str) -> int:
+        """How many chunks it has in hand."""
+        return self._lanes[fetcher] - self._free[fetcher]
+
     def away(self, fetcher: str) -> bool:
         """Send it nothing until it is `back`. Whether that is news."""
         is_news = fetcher not in self._away
@@ -239,7 +243,7 @@ class Dispatch:
         return []
 
     def _is_empty(self, fetcher: str) -> bool:
-        return self._free[fetcher] == self._lanes[fetcher]
+        return not self.holds(fetcher)
 
     def _send(self, fetcher: str, errand: Errand) -> Order:
         self._free[fetcher] -= 1

@@ -25,6 +25,7 @@ from cluster.dispatch import Dispatch
 from cluster.harvest import Harvest
 from cluster.interrupt import Interrupt
 from cluster.journal import note
+from cluster.mover import Mover
 from cluster.orders import Order, Probe, Send, WriteOff
 from cluster.outlook import Outlook
 from cluster.patience import Patience
@@ -73,6 +74,7 @@ class Run:
         """
         self._call_commit()
         self._look_around()
+        Mover(self._crew, self._dispatch, self._alarms, self._ping).look()
         while not self._over():
             now_s = time.monotonic()
             self._heed_stop(now_s)
@@ -174,21 +176,21 @@ class Run:
         if self._dispatch.away(fetcher):
             log.warning("fetcher.lost", extra={"fetcher": fetcher})
             # Before the new one can wait for anything itself.
-            for run_id in self._names():
-                self._crew.limiter.abandon.remote(run_id, fetcher)
+            self._crew.hush(fetcher)
             self._ping(fetcher)
 
     def _ping(self, fetcher: str) -> None:
-        ref = self._crew.fetchers[fetcher].memory.remote()
+        ref = self._crew.fetchers[fetcher].node.remote()
         self._calls[ref] = partial(self._take_ping, fetcher)
 
     def _take_ping(self, fetcher: str, ref: Any) -> None:
         try:
-            answer(ref)
+            node = answer(ref)
         except RayActorError:
             self._alarms.set(time.monotonic() + ASK_AGAIN_S, partial(self._ping, fetcher))
         else:
-            log.warning("fetcher.returned", extra={"fetcher": fetcher})
+            log.warning("fetcher.returned", extra={"fetcher": fetcher, "node": node})
+            self._crew.nodes[fetcher] = node
             self._dispatch.back(fetcher)
 
     # from the writer

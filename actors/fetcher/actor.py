@@ -144,6 +144,12 @@ class Fetcher:
             self._monitor.count.remote(tallies)
         return sample()
 
+    @ray.method(concurrency_group="health")
+    def node(self) -> str:
+        """Where it is. Asked once it is to answer again: it may have been restarted elsewhere."""
+        node: str = ray.get_runtime_context().get_node_id()
+        return node
+
     def _permit_aside(self, terms: Terms) -> Permit | None:
         permits = self._acquire(terms, 1, probes_of(self._settings.run_id))
         return permits[0] if permits else None
