@@ -18,12 +18,12 @@ from actors.market.candles import BARS, TS, Delivery, label_candles
 from actors.market.chunk import Receipt, Status
 from actors.market.resampling import openings_of, resampled
 from actors.market.session_days import REFERENCE
-from actors.market.sessions import ist_date, opening_minute, settled_at
+from actors.market.sessions import depends_on_opening, ist_date, opening_minute, settled_at
 from actors.writer.buffer import grouped
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
-from cluster.derived import MINUTE, Due, due, needs_openings
+from cluster.derived import MINUTE, Due, due
 from cluster.wording import counted
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _deliveries(
 
 def _openings(minutes: _Minutes, due: Iterable[Due]) -> dict[date, int]:
     """When those sessions opened whose bars depend on it."""
-    chunks = [one.chunk for one in due if needs_openings(one.chunk.timeframe)]
+    chunks = [one.chunk for one in due if depends_on_opening(one.chunk.timeframe.minutes)]
     if not chunks:
         return {}
     first, last = min(chunk.first for chunk in chunks), max(chunk.last for chunk in chunks)

@@ -14,12 +14,12 @@ from actors.market.chunk import Receipt, Status
 from actors.market.sessions import SETTLES_AT, ist_date
 from actors.writer.difference import Difference
 from actors.writer.occupied import extent, series
+from actors.writer.receipts import SPAN
 
 #: (instrument_key, timeframe label) -> spans answered for good, each with the newest answer's time.
 Held = dict[tuple[str, str], list[tuple[date, date, datetime]]]
 
 _ANSWERED = pa.array([Status.STORED, Status.EMPTY], pa.string())
-_SPAN = ["instrument_key", "timeframe", "first", "last"]
 
 
 def held(receipts: pa.Table, *, stale_too: bool = False) -> Held:
@@ -28,8 +28,8 @@ def held(receipts: pa.Table, *, stale_too: bool = False) -> Held:
     Candles that the provider has rewritten since are not held, unless `stale_too`.
     """
     answered = receipts.filter(pc.is_in(receipts["status"], _ANSWERED))
-    newest = answered.group_by([*_SPAN, "status"]).aggregate([("fetched_at", "max")])
-    columns = [newest[name].to_pylist() for name in (*_SPAN, "status", "fetched_at_max")]
+    newest = answered.group_by([*SPAN, "status"]).aggregate([("fetched_at", "max")])
+    columns = [newest[name].to_pylist() for name in (*SPAN, "status", "fetched_at_max")]
     since = {} if stale_too else rewritten(receipts)
     spans: dict[tuple[str, str], dict[tuple[date, date], datetime]] = defaultdict(dict)
     for key, timeframe, first, last, status, fetched_at in zip(*columns, strict=True):
@@ -116,7 +116,7 @@ def dead_letters(receipts: pa.Table) -> pa.Table:
     newest = latest(receipts)
     failed = newest.filter(pc.equal(newest["status"], Status.FAILED))
     spans = held(receipts, stale_too=True)
-    columns = [failed[name].to_pylist() for name in (*_SPAN, "fetched_at")]
+    columns = [failed[name].to_pylist() for name in (*SPAN, "fetched_at")]
     unanswered = [
         not _covered(
             first, last, [(f, t) for f, t, at in spans.get((key, timeframe), []) if at > fetched_at]

@@ -7,7 +7,6 @@ where bars that had been final are no longer what they were, the provider has re
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from actors.market.candles import BARS, CANDLES
+from actors.market.epoch import day_number, day_of
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from actors.writer.predicate import Days
 
 #: Columns of some rows of one series, in the order of time.
@@ -35,8 +37,6 @@ _TICK_RUPEES = 0.05
 
 #: What of CANDLES a comparison needs to know of the rows that stand.
 STANDING = pa.schema([CANDLES.field(name) for name in ("instrument_key", "timeframe", *_COLUMNS)])
-
-_UNIX_DAY = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Standing:
     def of(self, days: Days) -> Rows:
         where = self._slices.get((days.instrument_key, days.timeframe.label), slice(0, 0))
         rows = {name: column[where] for name, column in self._columns.items()}
-        first, last = _number(days.first), _number(days.last)
+        first, last = day_number(days.first), day_number(days.last)
         start, end = np.searchsorted(rows["date"], [first, last + 1])
         return {name: column[start:end] for name, column in rows.items()}
 
@@ -182,12 +182,3 @@ def _by_one_ratio(old: Rows, new: Rows) -> bool:
 
 def _at(rows: Rows, where: npt.NDArray[Any]) -> Rows:
     return {name: column[where] for name, column in rows.items()}
-
-
-def _number(day: date) -> int:
-    return (day - _UNIX_DAY).days
-
-
-def day_of(number: int) -> date:
-    """The day that `date` in Rows counts from 1970."""
-    return _UNIX_DAY + timedelta(days=int(number))

@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from actors.market.candles import BARS, Delivery, label_candles
 from actors.market.chunk import Cause, Receipt, Status
+from actors.market.epoch import day_of
 from actors.market.sessions import ist_date, settled_at
-from actors.writer.difference import Mask, Rows, day_of, rows_of
+from actors.writer.difference import Mask, Rows, rows_of
 from actors.writer.occupied import extent, series
 
 _NEVER = datetime.fromtimestamp(0, UTC)  # nothing had settled then

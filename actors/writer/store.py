@@ -22,7 +22,7 @@ from actors.writer.folder import Folder, absolute
 from actors.writer.occupied import Occupied
 from actors.writer.ordering import merge
 from actors.writer.predicate import Days, quoted, selecting, within
-from actors.writer.receipts import RECEIPTS, as_receipts, receipts_table
+from actors.writer.receipts import RECEIPTS, SPAN, as_receipts, receipts_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
@@ -150,12 +150,11 @@ class StoreWriter:
 
     def _where_rows_stand(self) -> Occupied:
         occupied = Occupied()
-        names = ("instrument_key", "timeframe", "first", "last")
-        schema = pa.schema([RECEIPTS.field(name) for name in names])
+        schema = pa.schema([RECEIPTS.field(name) for name in SPAN])
         with tables.in_words(self.uri):
             stored = tables.scan(self._chunks, schema, "rows > 0").read_all()
         for key, label, first, last in zip(
-            *(stored[name].to_pylist() for name in names), strict=True
+            *(stored[name].to_pylist() for name in SPAN), strict=True
         ):
             occupied.add(Chunk(key, "", Timeframe.parse(label), first, last))
         return occupied
