@@ -24,7 +24,7 @@ from actors.market.sessions import IST_SHIFT_US
 from actors.writer.selection import USUAL
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import date
 
     from actors.market.timeframe import Timeframe
@@ -88,15 +88,19 @@ def export(
     foremost = next(pieces, None)
     if foremost is None:
         raise UsageError(_nothing(store, timeframe), "--store")
+    with _stdout() if out is None else _appearing(out) as stream:
+        rows = _write(chain([foremost], pieces), format, stream)
+    return Exported(store.uri, candles.version, rows, "-" if out is None else str(out))
+
+
+def _write(pieces: Iterable[pa.Table], format: Format, stream: BinaryIO) -> int:  # noqa: A002
+    """Write them one after the other, and count their rows."""
     rows = 0
-    with (
-        _stdout() if out is None else _appearing(out) as stream,
-        closing(_sink(format, stream)) as sink,
-    ):
-        for piece in chain([foremost], pieces):
+    with closing(_sink(format, stream)) as sink:
+        for piece in pieces:
             sink.write_table(piece)
             rows += piece.num_rows
-    return Exported(store.uri, candles.version, rows, "-" if out is None else str(out))
+    return rows
 
 
 def _refuse_place(out: Path, store: Store, *, overwrite: bool) -> None:

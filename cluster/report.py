@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 from actors.fetcher.outcome import Halted
@@ -115,35 +116,7 @@ def exit_code(
 
 def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> list[str]:
     """The closing lines for people."""
-    said = []
-    if summary.planned == 0:
-        said.append(
-            "Nothing to fetch of what can be asked for."
-            if summary.notes
-            else f"Nothing to fetch: {summary.store} already holds all of it."
-        )
-    else:
-        said.append(
-            f"{counted(summary.stored, 'chunk')} stored, {summary.empty:,} empty, {summary.failed:,} failed, "
-            f"{summary.pending:,} pending, of {summary.planned:,}."
-        )
-        said.append(
-            f"{counted(summary.rows, 'candle')} by {counted(summary.requests, 'request')} "
-            f"in {duration(summary.seconds)}, run {summary.run_id}."
-        )
-    if summary.outages:
-        said.append(
-            f"The provider failed altogether for {duration(summary.outage_seconds)}; "
-            f"{summary.probes:,} of the requests asked whether it was over."
-        )
-    if summary.derived:
-        said.append(f"{counted(summary.derived, 'candle')} computed from 1-minute ones.")
-    if summary.quarantined:
-        said.append(
-            f"Put aside in {summary.store}/quarantine: {counted(summary.quarantined, 'insane row')}."
-        )
-    if summary.rewritten:
-        said.append(_rewritten(summary.rewritten))
+    said = [*_fetched(summary), *_remarkable(summary)]
     said += [f"  failed: {r.chunk.id}: {r.error or r.cause}" for r in failures]
     failed = summary.failed + summary.underivable
     if failed > len(failures):
@@ -154,6 +127,34 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
     if summary.pending and halted is None:
         said.append("The same command fetches the rest.")
     return said
+
+
+def _fetched(summary: Summary) -> list[str]:
+    if not summary.planned and summary.notes:
+        return ["Nothing to fetch of what can be asked for."]
+    if not summary.planned:
+        return [f"Nothing to fetch: {summary.store} already holds all of it."]
+    chunks, candles = counted(summary.stored, "chunk"), counted(summary.rows, "candle")
+    others = f"{summary.empty:,} empty, {summary.failed:,} failed, {summary.pending:,} pending"
+    spent = f"{counted(summary.requests, 'request')} in {duration(summary.seconds)}"
+    return [
+        f"{chunks} stored, {others}, of {summary.planned:,}.",
+        f"{candles} by {spent}, run {summary.run_id}.",
+    ]
+
+
+def _remarkable(summary: Summary) -> Iterator[str]:
+    if summary.outages:
+        lasted = duration(summary.outage_seconds)
+        asked = f"{summary.probes:,} of the requests asked whether it was over"
+        yield f"The provider failed altogether for {lasted}; {asked}."
+    if summary.derived:
+        yield f"{counted(summary.derived, 'candle')} computed from 1-minute ones."
+    if summary.quarantined:
+        rows = counted(summary.quarantined, "insane row")
+        yield f"Put aside in {summary.store}/quarantine: {rows}."
+    if summary.rewritten:
+        yield _rewritten(summary.rewritten)
 
 
 def _rewritten(symbols: dict[str, float | None]) -> str:

@@ -126,21 +126,13 @@ class Store:
         Raises UsageError for a symbol or timeframe of which nothing was ever fetched: that would not
         be an empty answer, but none. See `at` for `as_of`.
         """
-        if as_of is not None:
-            return self.at(as_of).candles(
-                symbols=symbols,
-                timeframe=timeframe,
-                first=first,
-                last=last,
-                columns=columns,
-                final_only=final_only,
-            )
-        opened = self._opened()
+        store: Store = self if as_of is None else self.at(as_of)
+        opened = store._opened()
         if opened.candles is None:
             raise UsageError(f"there is no store at {self.uri} yet")
         frame = naming.timeframe_of(timeframe)
         choice = Choice(
-            instrument_keys=self._keys(opened, symbols, frame),
+            instrument_keys=store._keys(opened, symbols, frame),
             timeframe=frame,
             first=naming.day_of(first, "first"),
             last=naming.day_of(last, "last"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,12 +28,33 @@ from cluster.cli.options import (
     whole_number,
 )
 
+if TYPE_CHECKING:
+    from cluster.verify.verification import Verification
+
 MaybeConfig = Annotated[
     Path | None,
     typer.Argument(
         metavar="[CONFIG]",
         help="What the store should hold; without, --store is held against its own receipts.",
     ),
+]
+
+Fetch = Annotated[
+    bool,
+    typer.Option("--fetch", help="Ask for what is missing or unconfirmed, then verify once more."),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit code 1 for what is unconfirmed, too.")]
+Keep = Annotated[
+    str,
+    typer.Option(
+        "--keep", metavar="DAYS", help="What versions of the last days need is not cleared away."
+    ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+]
+Force = Annotated[
+    bool, typer.Option("--force", help="Keep less than a day, whoever may be reading.")
 ]
 
 
@@ -46,20 +67,12 @@ def verify(
     last: ToOver = None,
     version: AtVersion = None,
     as_of: AtTime = None,
-    fetch: Annotated[
-        bool,
-        typer.Option(
-            "--fetch", help="Ask for what is missing or unconfirmed, then verify once more."
-        ),
-    ] = False,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit code 1 for what is unconfirmed, too.")
-    ] = False,
+    fetch: Fetch = False,
+    strict: Strict = False,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
     """Show which sessions are missing from a store, each with its reason. Exit code 1 if any is."""
-    from cluster.verify import report
     from cluster.verify.job import repair_config, verify_config, verify_store
 
     if fetch and not (version is None and as_of is None):
@@ -79,29 +92,26 @@ def verify(
         days = day_of(first, "--from"), day_of(last, "--to")
         done = verify_store(opened(store, version, as_of), *days, strict=strict)
     say(done.lines)
-    if as_json:
-        print_json(report.as_dict(done.found))
-    else:
-        screen = console(stderr=False)
-        for each in report.screens(done.found):
-            screen.print(each)
+    _show(done.found, as_json=as_json)
     raise typer.Exit(done.exit)
+
+
+def _show(found: Verification, *, as_json: bool) -> None:
+    from cluster.verify import report
+
+    if as_json:
+        print_json(report.as_dict(found))
+        return
+    screen = console(stderr=False)
+    for each in report.screens(found):
+        screen.print(each)
 
 
 def optimize(
     store: StoreUri,
-    keep: Annotated[
-        str,
-        typer.Option(
-            metavar="DAYS", help="What versions of the last days need is not cleared away."
-        ),
-    ] = "7",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Keep less than a day, whoever may be reading.")
-    ] = False,
+    keep: Keep = "7",
+    dry_run: DryRun = False,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Put a store in order for reading, and clear away what only old versions need."""

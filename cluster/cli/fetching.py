@@ -16,6 +16,7 @@ from cluster.cli.options import (
     FromOver,
     Json,
     StoreOver,
+    Symbols,
     ToOver,
     console,
     load_config,
@@ -25,6 +26,19 @@ from cluster.cli.options import (
     timeframe_of,
 )
 from cluster.exit import Exit
+
+Causes = Annotated[
+    list[str] | None,
+    typer.Option("--cause", metavar="C", help="Only this one: timeout ...; repeatable."),
+]
+Timeframes = Annotated[
+    list[str] | None,
+    typer.Option("--timeframe", metavar="T", help="Only this one: 1day ...; repeatable."),
+]
+Runs = Annotated[
+    list[str] | None,
+    typer.Option("--run", metavar="ID", help="Only what this run left; repeatable."),
+]
 
 
 def demo(store: StoreOver = None) -> None:
@@ -87,22 +101,10 @@ def retry(
     config: ConfigFile,
     store: StoreOver = None,
     base_url: BaseUrl = None,
-    cause: Annotated[
-        list[str] | None,
-        typer.Option("--cause", metavar="C", help="Only this one: timeout ...; repeatable."),
-    ] = None,
-    symbol: Annotated[
-        list[str] | None,
-        typer.Option("--symbol", metavar="S", help="Only this symbol or key; repeatable."),
-    ] = None,
-    timeframe: Annotated[
-        list[str] | None,
-        typer.Option("--timeframe", metavar="T", help="Only this one: 1day ...; repeatable."),
-    ] = None,
-    run: Annotated[
-        list[str] | None,
-        typer.Option("--run", metavar="ID", help="Only what this run left; repeatable."),
-    ] = None,
+    cause: Causes = None,
+    symbol: Symbols = None,
+    timeframe: Timeframes = None,
+    run: Runs = None,
     address: Address = None,
     as_json: Json = False,
 ) -> None:

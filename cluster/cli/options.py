@@ -54,6 +54,10 @@ AtTime = Annotated[
         help="As of this moment, ISO; India's, unless it names a zone. A day is its midnight.",
     ),
 ]
+Symbols = Annotated[
+    list[str] | None,
+    typer.Option("--symbol", metavar="S", help="Only this symbol or key; repeatable."),
+]
 Address = Annotated[
     str | None,
     typer.Option(

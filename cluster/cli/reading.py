@@ -13,6 +13,7 @@ from cluster.cli.options import (
     AtVersion,
     Json,
     StoreUri,
+    Symbols,
     console,
     day_of,
     one_of,
@@ -22,6 +23,17 @@ from cluster.cli.options import (
     timeframe_of,
 )
 from cluster.wording import counted
+
+Out = Annotated[str, typer.Option("--out", metavar="PATH", help="The file to write; - is stdout.")]
+FileFormat = Annotated[
+    str, typer.Option("--format", metavar="csv|parquet|arrow|jsonl", help="What kind of file.")
+]
+OneTimeframe = Annotated[
+    str | None, typer.Option("--timeframe", metavar="T", help="Only this one: 1day, 5minute ...")
+]
+First = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day.")]
+Last = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last day, included.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")]
 
 #: What the arguments of a reading call are on the command line.
 _OPTIONS = {"symbols": "--symbol", "timeframe": "--timeframe"}
@@ -44,26 +56,15 @@ def status(
 
 def export(
     store: StoreUri,
-    out: Annotated[
-        str, typer.Option("--out", metavar="PATH", help="The file to write; - is stdout.")
-    ],
-    file_format: Annotated[
-        str, typer.Option("--format", metavar="csv|parquet|arrow|jsonl", help="What kind of file.")
-    ],
-    symbol: Annotated[
-        list[str] | None, typer.Option("--symbol", metavar="S", help="Only this one; repeatable.")
-    ] = None,
-    timeframe: Annotated[
-        str | None,
-        typer.Option("--timeframe", metavar="T", help="Only this one: 1day, 5minute ..."),
-    ] = None,
-    first: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day.")] = None,
-    last: Annotated[
-        str | None, typer.Option("--to", metavar="DATE", help="Last day, included.")
-    ] = None,
+    out: Out,
+    file_format: FileFormat,
+    symbol: Symbols = None,
+    timeframe: OneTimeframe = None,
+    first: First = None,
+    last: Last = None,
     version: AtVersion = None,
     as_of: AtTime = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")] = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Write candles from the store into one file that anything can read."""
