@@ -104,6 +104,18 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
         (["status", "--store", "nowhere", "--as-of", "2024-01-31"], "--as-of: there is no store"),
         (["status", "--store", "x", "--version", "newest"], "--version"),
         (["retry", "CONFIG", "--cause", "bad_luck"], "bad_luck"),
+        (
+            ["scan", "CONFIG", "--store", "data", "--address", "127.0.0.1:9"],
+            "store data: a relative",
+        ),
+        (
+            ["submit", "CONFIG", "--store", "data", "--address", "http://127.0.0.1:9"],
+            "a relative path",
+        ),
+        (["submit", "CONFIG", "--address", "http://127.0.0.1:9"], "no Ray dashboard answers"),
+        (["submit", "CONFIG", "--address", "auto"], "'auto' is no dashboard's address"),
+        (["jobs"], "--address"),
+        (["jobs", "--address", "x", "--stop", "1", "--logs", "1"], "not both"),
         (["retry", "CONFIG", "--timeframe", "5m"], "--timeframe"),
         (["retry", "CONFIG", "--symbol", "SBIN"], "--symbol: the store knows no 'SBIN'"),
     ],
