@@ -33,6 +33,7 @@ LOG_BYTES_PER_S = 200_000
 BACK_WITHIN_S = 120.0
 #: Ray kills a job three seconds after it was asked to end, unless the cluster says otherwise.
 STOPPED_WITHIN_S = 60.0
+TROUBLE_CHARS = 2_000
 
 #: Where Ray's own commands look for a dashboard.
 ADDRESS_VARIABLES = ["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"]
@@ -46,14 +47,16 @@ class Job:
     state: str  # pending, running, succeeded, failed, stopped
     began: datetime | None
     exit: int | None  # None while it has not ended
-    message: str = ""
+    trouble: str = ""  # of Ray's, where the command itself had no chance to tell
 
     @property
     def is_over(self) -> bool:
         return self.exit is not None
 
     def as_dict(self) -> dict[str, Any]:
-        began = None if self.began is None else self.began.astimezone(IST).isoformat()
+        began = (
+            None if self.began is None else self.began.astimezone(IST).isoformat(timespec="seconds")
+        )
         return {
             "id": self.id,
             "config": self.config,
@@ -216,8 +219,10 @@ def _in_words(address: str, job_id: str = "") -> Iterator[None]:
 
 def _is_ours(job: JobDetails) -> bool:
     """Submitted by us, or by `ray job submit` for one of our commands."""
-    words = job.entrypoint.split()
-    return "candlefleet" in (job.metadata or {}) or "candlefleet" in words or "cluster" in words
+    words = job.entrypoint
+    return (
+        "candlefleet" in (job.metadata or {}) or "candlefleet " in words or "-m cluster " in words
+    )
 
 
 def _job(details: JobDetails) -> Job:
@@ -231,8 +236,14 @@ def _job(details: JobDetails) -> Job:
         if not details.start_time
         else datetime.fromtimestamp(details.start_time / 1000, UTC),
         exit=exit_of(details.status, details.driver_exit_code),
-        message=details.message or "",
+        trouble=_trouble(details),
     )
+
+
+def _trouble(details: JobDetails) -> str:
+    if details.status is not JobStatus.FAILED or details.driver_exit_code is not None:
+        return ""
+    return (details.message or "Ray does not say why")[:TROUBLE_CHARS]
 
 
 def _config(entrypoint: str) -> str:

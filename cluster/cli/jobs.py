@@ -87,13 +87,11 @@ def submit(
     except KeyboardInterrupt:
         say([f"It goes on. To stop it: {stop}"])
         raise typer.Exit(Exit.INTERRUPTED) from None
-    log = "".join(shown)
-    if job.message.splitlines()[0] not in log and job.exit != Exit.DONE:
-        say([f"candlefleet: {job_id} {job.state}: {job.message}"])
+    if job.trouble:
+        say([f"candlefleet: {job_id} {job.state}: {job.trouble}"])
     if as_json:
-        typer.echo(
-            next((line for line in reversed(log.splitlines()) if line.startswith('{"run_id"')), "")
-        )
+        summaries = [line for line in "".join(shown).splitlines() if line.startswith('{"run_id"')]
+        typer.echo("".join(summaries[-1:]))
     raise typer.Exit(job.exit or Exit.DONE)
 
 

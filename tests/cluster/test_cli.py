@@ -126,6 +126,18 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
         (["optimize", "--store", "x", "--keep", "9999999"], "--keep: 9999999 is more than 36,500"),
         (["retry", "CONFIG", "--cause", "luck"], "--cause: 'luck' is none of rate_limited, server"),
         (["lookalike", "--now", "noon"], "--now: 'noon' will not do: the exchange's time at its"),
+        (
+            ["scan", "CONFIG", "--store", "data", "--address", "127.0.0.1:9"],
+            "store data: a relative",
+        ),
+        (
+            ["submit", "CONFIG", "--store", "data", "--address", "http://127.0.0.1:9"],
+            "a relative path",
+        ),
+        (["submit", "CONFIG", "--address", "http://127.0.0.1:9"], "no Ray dashboard answers"),
+        (["submit", "CONFIG", "--address", "auto"], "'auto' is no dashboard's address"),
+        (["jobs"], "--address"),
+        (["jobs", "--address", "x", "--stop", "1", "--logs", "1"], "not both"),
         (["retry", "CONFIG", "--timeframe", "5m"], "--timeframe"),
         (["retry", "CONFIG", "--symbol", "SBIN"], "--symbol: the store knows no 'SBIN'"),
     ],

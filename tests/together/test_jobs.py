@@ -70,7 +70,7 @@ def test_runs_that_join_a_cluster_share_its_limiter_and_never_a_store(
         runs = [elsewhere(scan, "one", ScanInBucket), elsewhere(scan, "other")]
         processes = [run.start("--address", head.address) for run in runs]
         wait_until_committed(runs[1], processes[1])
-        exchange.set_latency(15)
+        exchange.set_latency(8)
         # As from another machine, whose locks are its own.
         third = runs[0].run("--address", head.address, CANDLEFLEET_STATE_DIR=f"{scan.folder}/state")
         exchange.set_latency(0.1, 0.05)
