@@ -200,6 +200,17 @@ def test_whoever_stops_reading_ends_nothing(tmp_path: Path) -> None:
         assert (done.returncode, done.stderr) == (code, b""), verb
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_results_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "cluster", "status", "--store", str(tmp_path / "nothing")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            words, stdout=full, stderr=subprocess.PIPE, timeout=WITHIN_S, check=False
+        )
+    told = b"candlefleet: stdout cannot be written (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
 def test_a_derivation_of_nothing_is_noted(config: Path, exchange: Lookalike) -> None:
     config.write_text(config.read_text().replace("[1day, 5minute]", "[1day]\nderive: true"))
     done = candlefleet("plan", config, *at(exchange))
