@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import uuid
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
@@ -38,6 +37,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
+_STDOUT = 1
 _BINARY = frozenset({Format.PARQUET, Format.ARROW})
 _TS = USUAL.get_field_index("ts")
 _TEXT = USUAL.set(_TS, USUAL.field(_TS).with_type(pa.string()))
@@ -81,7 +81,7 @@ def export(
     """
     if out is not None:
         _refuse_place(out, store, overwrite=overwrite)
-    elif format in _BINARY and sys.stdout.isatty():
+    elif format in _BINARY and os.isatty(_STDOUT):
         raise UsageError(f"{format} is not for a terminal; name a file", "--out")
     candles = store.candles(symbols=symbols, timeframe=timeframe, first=first, last=last)
     pieces = candles.pieces()
@@ -138,9 +138,14 @@ def _appearing(out: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _stdout() -> Iterator[BinaryIO]:
-    # Beside sys.stdout, which may hide that nobody reads it any more: then there is no need to go on.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as stream:
-        yield stream
+    # Not sys.stdout, which may hide that nobody reads it any more: then there is no need to go on.
+    try:
+        with os.fdopen(os.dup(_STDOUT), "wb") as stream:
+            yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"stdout cannot be written ({error.strerror})", "--out") from error
 
 
 def _sink(format: Format, stream: BinaryIO) -> _Sink:  # noqa: A002

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 
-_FILE = r"file \S*?(?P<what>(candles|chunks)/.+?\.parquet)"
+_FILE = r"fetch metadata for file .*?(?P<what>(candles|chunks)/.+?\.parquet)"
 
 #: As deltalake 1.6.6 words them, each tried; the first that fits.
 _DAMAGES = (
     (rf"{_FILE}.* not found", "its file {what} is gone"),
+    (rf"{_FILE}.*: (?P<why>[^:]+) \(os error \d+\)", "its file {what} cannot be read ({why})"),
     (_FILE, "its file {what} is damaged"),
     (r"Json error: (?P<what>[^;\n]*)", "its log is damaged ({what})"),
     (r"No table metadata or protocol found", "the beginning of its log is gone"),
-    (r"Parquet error: (?P<what>[^;\n]*)", "a file of it is damaged ({what})"),
 )
 
 

@@ -6,15 +6,29 @@ import io
 import sys
 from typing import Any, TextIO
 
+from actors.market.errors import CandlefleetError
+
+_STDOUT = 1
+
 
 class _Stream(io.FileIO):
-    """Drops what nobody reads any more; the command goes on, and its exit code tells the truth."""
+    """Drops what nobody reads any more; the command goes on, and its exit code tells the truth.
+
+    Raises CandlefleetError, once, if results cannot be written, as to a full disk.
+    """
+
+    _complained = False
 
     def write(self, content: Any, /) -> int:
         try:
             return super().write(content)
         except BrokenPipeError:
-            return memoryview(content).nbytes
+            pass
+        except OSError as error:
+            if self.fileno() == _STDOUT and not self._complained:
+                self._complained = True
+                raise CandlefleetError(f"stdout cannot be written ({error.strerror})") from error
+        return memoryview(content).nbytes
 
 
 def outlive_readers() -> None:

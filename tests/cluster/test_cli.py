@@ -6,8 +6,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -222,6 +224,50 @@ def test_whoever_stops_reading_ends_nothing(tmp_path: Path) -> None:
         )
         os.close(writing)
         assert (done.returncode, done.stderr) == (code, b""), verb
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_results_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "cluster", "status", "--store", str(tmp_path / "nothing")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            words, stdout=full, stderr=subprocess.PIPE, timeout=WITHIN_S, check=False
+        )
+    told = b"candlefleet: stdout cannot be written (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+class NoRole(BaseHTTPRequestHandler):
+    """A machine's service of metadata that knows no role."""
+
+    def do_PUT(self) -> None:
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_table_engine_does_not_speak_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence says what is wrong; the engine's own log comes to whoever asks for it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_REGION", "ap-south-1")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    with ThreadingHTTPServer(("127.0.0.1", 0), NoRole) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", address)
+        done = candlefleet("status", "--store", "s3://bucket/prefix")
+        monkeypatch.setenv("RUST_LOG", "warn")
+        asked = candlefleet("status", "--store", "s3://bucket/prefix")
+        server.shutdown()
+    assert (done.returncode, asked.returncode) == (2, 2)
+    assert done.stderr.startswith("candlefleet: store s3://bucket/prefix: no credentials found")
+    assert len(done.stderr.splitlines()) == 1
+    assert "WARN" in asked.stderr
 
 
 def test_a_derivation_of_nothing_is_noted(config: Path, exchange: Lookalike) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -160,7 +159,7 @@ def test_stdout_takes_every_format_as_a_file_does(store, tmp_path, monkeypatch, 
     named, piped = tmp_path / f"named.{form}", tmp_path / f"piped.{form}"
     export(store, format=form, out=named)
     with piped.open("w") as stdout:
-        monkeypatch.setattr(sys, "stdout", stdout)
+        monkeypatch.setattr("cluster.export._STDOUT", stdout.fileno())
         assert export(store, format=form, out=None).out == "-"
     assert list(READ[form](piped)) == list(READ[form](named))
 

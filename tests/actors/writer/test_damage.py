@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from actors.market.errors import StoreError
+from actors.writer.damage import damage
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 
@@ -31,6 +32,17 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "parquet is gone": lambda s: data_file(s).unlink(),
     "parquet is damaged": lambda s: data_file(s).write_bytes(b"\0" * 500),
 }
+
+
+def test_what_is_no_damage_is_told_as_what_it_is():
+    """A file that may not be read is whole for all we know."""
+    file = "/s/candles/timeframe=1day/period=2024/part-0.parquet"
+    metadata = f"Parquet error: Failed to fetch metadata for file {file}: Object Store error: "
+    refused = f"{metadata}Unable to open file {file}: Permission denied (os error 13)"
+    place = file.removeprefix("/s/")
+    assert damage(refused) == f"its file {place} cannot be read (Permission denied)"
+    assert damage("Parquet error: External: No space left on device (os error 28)") is None
+    assert damage("Generic S3 error: HTTP error: error sending request") is None
 
 
 @pytest.mark.parametrize(("words", "harm"), DAMAGES.items(), ids=list(DAMAGES))
