@@ -127,9 +127,7 @@ def replaced_days(delivery: Delivery) -> Days:
     own endpoint had served then stays.
     """
     receipt, chunk = delivery.receipt, delivery.receipt.chunk
-    dates = (
-        [] if delivery.candles is None else pc.min_max(delivery.candles["date"]).as_py().values()
-    )
+    dates = pc.unique(delivery.candles["date"]).to_pylist() if delivery.candles is not None else []
     first, last = min([chunk.first, *dates]), chunk.last
     while first <= last and settled_at(chunk.timeframe, last) > receipt.fetched_at:
         last -= _DAY
