@@ -1,7 +1,8 @@
 """What runs on the driver: from a config to a finished run. `Store` is the door for notebooks.
 
 config, universe, plan     what to fetch
-session, crew, dispatch, run   fetching it
+session, joining, crew, dispatch, run   fetching it, on Ray of our own or on others'
+packing, jobs              letting a cluster do it
 standing, display, report, logs    saying how it goes
 lookalike/                 a local exchange that behaves like the provider, for demo and tests
 """

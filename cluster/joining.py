@@ -6,6 +6,7 @@ import hashlib
 import logging
 import socket
 from collections.abc import Callable
+from functools import partial
 from time import monotonic, sleep
 from typing import Any
 
@@ -29,13 +30,14 @@ NAME_FREE_WITHIN_S = 5.0
 ASK_AGAIN_S = 0.5
 
 
-def bring_token(host: str) -> None:
-    """Show Ray's own token, if this user has one, to a cluster on this machine.
+def bring_token(host: str, port: int | None) -> None:
+    """Show Ray's own token to a cluster that this user runs on this machine and that wants it.
 
-    Ray starts clusters that want it wherever there is one, but shows it to no address that is named.
-    To other machines it goes only if the user says so: RAY_AUTH_MODE=token.
+    Ray makes clusters want it wherever there is one, yet shows it to no address that is named. Shown to
+    one that does not want it, it would keep its actors from us; and to other machines it goes only if
+    the user says so: RAY_AUTH_MODE=token.
     """
-    if _is_here(host):
+    if _is_here(host) and any(map(partial(_wants_token, port), psutil.process_iter())):
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
@@ -47,6 +49,15 @@ def _is_here(host: str) -> bool:
         return False
     own = {each.address for interface in psutil.net_if_addrs().values() for each in interface}
     return addresses <= own
+
+
+def _wants_token(port: int | None, process: psutil.Process) -> bool:
+    """Whether it is one of a cluster's servers, on that port, and was started to want a token."""
+    try:
+        serves = any(word.endswith(f"port={port}") for word in process.cmdline())
+        return serves and process.environ().get("RAY_AUTH_MODE", "").lower() == "token"
+    except (psutil.Error, OSError):
+        return False  # somebody else's, or gone
 
 
 def check_nodes() -> None:
@@ -98,9 +109,10 @@ def refuse_other_limiter(ours: str) -> None:
     others = {name for name in ray.util.list_named_actors() if name.startswith("limiter")} - {ours}
     if others:
         problem = (
-            "the request budget is in the hands of another version of candlefleet; use that one, "
+            "another version of candlefleet keeps its request budget; use that version, or restart "
+            "the cluster once its runs are over"
         )
-        raise UsageError(problem + "or restart the cluster when its runs are over", "--address")
+        raise UsageError(problem, "--address")
 
 
 def claim_of(store: str) -> str:
