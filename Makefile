@@ -30,8 +30,9 @@ $(HEAD_READY): $(READY)
 demo: $(READY)   ## NIFTY 50 from the look-alike exchange, inside the real limits
 	$(BIN)/candlefleet demo
 
-test: $(HEAD_READY)  ## every test
-	$(BIN)/python -m pytest
+test: $(HEAD_READY)   ## every test
+	$(BIN)/python -m pytest --ignore=tests/together --numprocesses=logical --dist=worksteal
+	$(BIN)/python -m pytest tests/together
 
 check: $(READY)  ## lint, format, types, import directions
 	$(BIN)/ruff check .

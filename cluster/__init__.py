@@ -1,8 +1,9 @@
 """What runs on the driver: from a config to a finished run. `Store` is the door for notebooks.
 
 config, universe, plan     what to fetch
-session, joining, crew, dispatch, run   fetching it, on Ray of our own or on others'
-packing, jobs              letting a cluster do it
+choice, local_cluster, head, kept   the Ray cluster to do it on
+session, joining, crew, dispatch, run   fetching it, there
+packing, jobs              letting a cluster do all of it
 standing, display, report, logs    saying how it goes
 lookalike/                 a local exchange that behaves like the provider, for demo and tests
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -29,6 +30,9 @@ ANSWER_WITHIN_S = 60.0
 NAME_FREE_WITHIN_S = 5.0
 ASK_AGAIN_S = 0.5
 
+#: Where Ray looks for its token, if not in this user's ~/.ray.
+_TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
 
 def bring_token(host: str, port: int | None) -> None:
     """Show Ray's own token to a cluster that this user runs on this machine and that wants it.
@@ -37,7 +41,10 @@ def bring_token(host: str, port: int | None) -> None:
     one that does not want it, it would keep its actors from us; and to other machines it goes only if
     the user says so: RAY_AUTH_MODE=token.
     """
-    if _is_here(host) and any(map(partial(_wants_token, port), psutil.process_iter())):
+    sources = map(partial(_token_of, port), psutil.process_iter()) if _is_here(host) else ()
+    source = next((found for found in sources if found is not None), None)
+    if source is not None:
+        os.environ |= source
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
@@ -51,13 +58,16 @@ def _is_here(host: str) -> bool:
     return addresses <= own
 
 
-def _wants_token(port: int | None, process: psutil.Process) -> bool:
-    """Whether it is one of a cluster's servers, on that port, and was started to want a token."""
+def _token_of(port: int | None, process: psutil.Process) -> dict[str, str] | None:
+    """Where one of a cluster's servers, on that port, has its token from; None if it wants none."""
     try:
-        serves = any(word.endswith(f"port={port}") for word in process.cmdline())
-        return serves and process.environ().get("RAY_AUTH_MODE", "").lower() == "token"
+        if not any(word.endswith(f"port={port}") for word in process.cmdline()):
+            return None
+        told = process.environ()
     except (psutil.Error, OSError):
-        return False  # somebody else's, or gone
+        return None  # somebody else's, or gone
+    wants = told.get("RAY_AUTH_MODE", "").lower() == "token"
+    return {name: told[name] for name in _TOKEN_VARIABLES if name in told} if wants else None
 
 
 def check_nodes() -> None:

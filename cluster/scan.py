@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from actors.fetcher.verdict import RetryRules
 from actors.limiter.budget import Budget
 from actors.limiter.clock import read
@@ -24,13 +26,18 @@ from actors.writer import object_store
 from actors.writer.buffer import BufferRules
 from actors.writer.coverage import held
 from actors.writer.reading import Store
+from actors.writer.receipts import receipts_table
+from actors.writer.spool import place_of, waiting
+from cluster.breaker import Strain
+from cluster.choice import cluster_for, joins
 from cluster.config import RunConfig
 from cluster.derive import Derived, derive, due_of
 from cluster.display import progress_display
 from cluster.exit import Exit
 from cluster.forecast import foresee
+from cluster.local_cluster import Cluster
 from cluster.logs import run_log
-from cluster.occupancy import occupied, recover
+from cluster.occupancy import locked, make_ready, recover
 from cluster.placing import refuse_adrift
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of, terms_of
@@ -73,6 +80,7 @@ class Worked:
     totals: Totals = field(default_factory=Totals)
     planned: int = 0
     requests: int = 0
+    strain: Strain = Strain()  # noqa: RUF009  # frozen
     halted: Halted | None = None
     interrupted: bool = False
     broken: CandlefleetError | None = None  # what ended the run early: store, ledger, memory
@@ -93,9 +101,14 @@ Planner = Callable[[RunConfig, Provider, Store, datetime], tuple[Wants, Plan]]
 def missing(
     config: RunConfig, provider: Provider, store: Store, now: datetime
 ) -> tuple[Wants, Plan]:
-    """Resolve the universe, subtract what the store holds, and plan the rest."""
+    """Resolve the universe, subtract what the store holds, and plan the rest.
+
+    What a run that was cut off has left counts as held: the next one begins by storing it.
+    """
     wants = wants_of(config, provider.assets_url, provider.state_dir, now)
-    known = held(store.receipts(), stale_too=config.on_revision == "warn")
+    left = receipts_table(waiting(place_of(store.uri, provider.state_dir)))
+    receipts = pa.concat_tables([store.receipts(), left])
+    known = held(receipts, stale_too=config.on_revision == "warn")
     return wants, plan(wants.wants, known, now, today=config.today)
 
 
@@ -114,9 +127,17 @@ def prepare(
 def scan(
     config: RunConfig, console: Console, address: str | None = None, planner: Planner = missing
 ) -> Finished:
-    """Fetch what is missing. With nothing to fetch, nothing is started and nothing is written."""
-    refuse_adrift(config.store, on_cluster=address is not None)
-    with provider_of(config) as provider:
+    """Fetch what is missing. With nothing to fetch, nothing is written.
+
+    Nobody else writes to the store from before it is looked at until all is done. Ray starts while
+    the run plans; if that finds nothing to fetch, it is dropped unused.
+    """
+    refuse_adrift(config.store, on_cluster=joins(address))
+    with (
+        provider_of(config) as provider,
+        locked(config.store, provider.state_dir),
+        cluster_for(provider, address, console) as cluster,
+    ):
         if answers := recover(config.store, provider.state_dir):
             said = f"Stored {answers:,} answers that a run had fetched before it was cut off."
             console.print(said, markup=False, highlight=False)
@@ -124,19 +145,22 @@ def scan(
         notes = map(str, prepared.plan.notes)
         for warning in (*prepared.wants.warnings, *prepared.wants.notes, *notes):
             console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
-        return execute(prepared, console, address)
+        return execute(prepared, console, cluster)
 
 
-def execute(prepared: Prepared, console: Console, address: str | None = None) -> Finished:
-    """Work a plan off, and leave a manifest, a log and a report in the run's folder."""
+def execute(prepared: Prepared, console: Console, cluster: Cluster) -> Finished:
+    """Work a plan off, and leave a manifest, a log and a report in the run's folder.
+
+    The plan was made since the store is `locked`, and it still is.
+    """
     run_id = new_run_id(datetime.now(UTC))
     if not prepared.plan.chunks and not due_of(prepared):
         return _finished(prepared, run_id, Worked(), 0.0, prepared.store.candles_version())
-    with occupied(prepared.store.uri, prepared.provider.state_dir):
-        return _execute(prepared, run_id, console, address)
+    make_ready(prepared.store.uri)
+    return _execute(prepared, run_id, console, cluster)
 
 
-def _execute(prepared: Prepared, run_id: str, console: Console, address: str | None) -> Finished:
+def _execute(prepared: Prepared, run_id: str, console: Console, cluster: Cluster) -> Finished:
     began, began_s = datetime.now(UTC), time.monotonic()
     began_version = prepared.store.candles_version()
     folder = prepared.store.run(run_id)
@@ -146,9 +170,11 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
         worked = Worked(planned=len(prepared.plan.chunks))
         try:
             if prepared.plan.chunks:
-                _work(prepared, run_id, worked, console, address)
+                _work(prepared, run_id, worked, console, cluster)
             if not (worked.halted or worked.interrupted):
                 worked.derived = derive(prepared, run_id, console)
+        except KeyboardInterrupt:  # while deriving: the fleet's run takes it for itself
+            worked.interrupted = True
         except CandlefleetError as error:
             # A value from here on, so that what was stored until then is still told.
             worked.broken = error
@@ -168,36 +194,42 @@ def new_run_id(now: datetime) -> str:
 
 
 def _work(
-    prepared: Prepared, run_id: str, worked: Worked, console: Console, address: str | None
+    prepared: Prepared, run_id: str, worked: Worked, console: Console, cluster: Cluster
 ) -> None:
     """Let the fleet work, and write down in `worked` what it did, however it ends."""
     # Ray takes a second to import; a plan with nothing to fetch never gets here.
+    from cluster.assignment import Assignment
     from cluster.crew import hire
     from cluster.dispatch import Dispatch
     from cluster.interrupt import interruptible
-    from cluster.run import Assignment, Run
+    from cluster.run import Run
     from cluster.session import ray_session
 
     fleet = prepared.config.fleet
     outlook = foresee(
         len(prepared.plan.chunks), prepared.budget, fleet.fetchers * fleet.threads
     ).in_words(datetime.now(UTC))
-    with interruptible() as interrupt, ray_session(address, interrupt) as where:
+    with interruptible() as interrupt, ray_session(cluster, interrupt):
         if interrupt:
             worked.interrupted = True
             return
-        for line in (f"Fetching {len(prepared.plan.chunks):,} chunks on {where}.", outlook):
+        for line in (f"Fetching {len(prepared.plan.chunks):,} chunks on {cluster.where}.", outlook):
             console.print(line, highlight=False, soft_wrap=True)
         with (
-            hire(_crew_settings(prepared, run_id)) as crew,
+            hire(_crew_settings(prepared, run_id), interrupt) as crew,
             progress_display(console) as show,
         ):
+            log.info("fleet.hired", extra={"fetchers": len(crew.fetchers)})
             hands = fleet.threads + SPARE_HANDS
-            dispatch = Dispatch(prepared.plan.chunks, dict.fromkeys(crew.fetchers, hands))
+            retry = prepared.config.retry
+            lanes_of = dict.fromkeys(crew.fetchers, hands)
+            dispatch = Dispatch(prepared.plan.chunks, lanes_of, retry.attempts)
             main = prepared.terms[Family.HISTORICAL]
             lanes = fleet.fetchers * fleet.threads
             again = _again(prepared)
-            assignment = Assignment(run_id, prepared.store.uri, main, lanes, show, again)
+            assignment = Assignment(
+                run_id, prepared.store.uri, main, lanes, retry.outage_s, show, again
+            )
             run = Run(crew, dispatch, assignment, interrupt)
             worked.totals = run.totals
             try:
@@ -205,6 +237,7 @@ def _work(
             finally:
                 worked.planned = dispatch.planned
                 worked.requests = dispatch.requests
+                worked.strain = dispatch.strain(time.monotonic())
                 worked.halted = dispatch.halted
                 worked.interrupted = bool(interrupt)
 
@@ -239,9 +272,7 @@ def _crew_settings(prepared: Prepared, run_id: str) -> CrewSettings:
             terms=prepared.terms,
             run_id=run_id,
             forming=config.today == "forming",
-            retry=RetryRules(
-                attempts=config.retry.attempts, base_s=config.retry.base_s, cap_s=config.retry.cap_s
-            ),
+            retry=RetryRules(base_s=config.retry.base_s, cap_s=config.retry.cap_s),
         ),
     )
 
@@ -255,6 +286,7 @@ def _finished(
         totals=worked.totals,
         planned=worked.planned,
         requests=worked.requests,
+        strain=worked.strain,
         seconds=seconds,
         store=prepared.store.uri,
         began_version=began_version,

@@ -106,6 +106,13 @@ def is_abandoned(place: Path) -> bool:
         return bool(_folders(place))
 
 
+def waiting(place: Path) -> list[Receipt]:
+    """What the answers there tell, whoever is to commit them. They are only looked at."""
+    with _in_words(place):
+        paths = [path for folder in _folders(place) for path in folder.glob("*.arrow")]
+    return [receipt for receipt in map(_told, paths) if receipt is not None]
+
+
 @contextmanager
 def abandoned(
     place: Path, wait_s: float = 0.0, group_bytes: int = GROUP_BYTES

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
 import typer
 
 from actors.market.errors import CandlefleetError, ProviderRefusal, UsageError
-from cluster.cli import care, fetching, jobs, reading
+from cluster.cli import care, fetching, jobs, keeping, reading
 from cluster.cli.options import say
+from cluster.cli.streams import outlive_readers
 from cluster.exit import Exit
+from cluster.interrupt import heed_signals
 from cluster.version import VERSION
 
 app = typer.Typer(
@@ -53,6 +56,8 @@ for verb in (
     care.optimize,
     jobs.submit,
     jobs.jobs,
+    keeping.up,
+    keeping.down,
 ):
     app.command()(verb)
 
@@ -78,6 +83,10 @@ def lookalike(context: typer.Context) -> None:
 
 def main() -> NoReturn:
     """The command `candlefleet`."""
+    heed_signals()
+    outlive_readers()
+    # The table engine's own log; what concerns the user, it raises.
+    os.environ.setdefault("RUST_LOG", "off")
     try:
         app()
     except UsageError as error:

@@ -40,7 +40,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A receipt that says stored: its rows are labelled with days of `extent`."""
+    """A receipt of rows, brought or taken away: they are labelled with days of `extent`."""
 
     extent: Span
     rows: int
@@ -169,11 +169,14 @@ def _note(
     series.final += final
     series.empty += () if is_stored else final
     given = final if row["attempts"] or not is_derivable(timeframe) else ()
-    if not (is_stored and row["rows"]):
+    has_rows = is_stored and row["rows"]
+    if not has_rows:
         series.bare += given
-        return
+        if not row["revised"]:
+            return  # nor did it take any away
     extent = _span(timeframe.bar_days(first)[0], timeframe.bar_days(last)[1])
     revised = row["rows"] if row["revised"] is None else row["revised"]  # None: nobody looked
+    given = given if has_rows else ()
     series.stored.append(Stored(extent, row["rows"], fetched_at, row["final"], revised, given))
 
 

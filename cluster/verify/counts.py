@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from typing import TypeAlias
 
 import numpy as np
@@ -8,12 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from actors.market.epoch import day_number
 from actors.market.timeframe import Timeframe, Unit
 from cluster.days import Days, Ints, Mask
 
 Rows: TypeAlias = npt.NDArray[np.uint16]
-
-_UNIX_DAY = 719_163  # ordinal of 1970-01-01
 
 
 class Counts:
@@ -36,7 +36,8 @@ class Counts:
         idle = np.zeros(shape if timeframe.unit is Unit.DAY else (0, 0), np.uint16)
         for table in tables:
             row = pc.fill_null(pc.index_in(table["instrument_key"], self._keys), -1).to_numpy()
-            place = table["date"].cast(pa.int32()).to_numpy() + (_UNIX_DAY - self.days.first)
+            numbers = table["date"].cast(pa.int32()).to_numpy()
+            place = numbers - day_number(date.fromordinal(self.days.first))
             ours = (row >= 0) & (place >= 0) & (place < len(self.days))
             where = row[ours], place[ours]
             bars[where] = table["bars"].to_numpy()[ours]

@@ -4,6 +4,7 @@ A provider that skips a day says nothing of it, and one answer may be wrong. So 
 bar is suspicious after one answer and believed after two: the same days asked again, or another
 timeframe of the instrument that has no bar there either. A bar of another timeframe refutes both.
 Missing minutes of a day that has others are no gap: in a minute without a trade there is no bar.
+A thin share has many days without a trade, so what only one answer lacks is unconfirmed, not missing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +21,21 @@ from actors.market.instrument import Instrument
 from actors.market.timeframe import Timeframe
 from cluster.days import BarDays, Ints, Mask
 from cluster.verify.answers import DeadLetter, Loss
+from cluster.wording import counted
 
 Codes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.intp]
 Dates = tuple[date, date]  # first and last, both included
 
 BELIEVED = 2  # answers
+
+
+class Grade(IntEnum):
+    """How far what is wanted is there; the worst of some is the grade of all."""
+
+    COMPLETE = 0
+    UNCONFIRMED = 1  # complete, if answers that were given once are right
+    GAPS = 2
 
 
 class Reason(StrEnum):
@@ -44,9 +54,11 @@ class Reason(StrEnum):
     NO_TRADE = "no trade, by two answers"
 
     @property
-    def is_gap(self) -> bool:
-        """Whether a request may fill it."""
-        return self not in _EXPLAINED
+    def grade(self) -> Grade:
+        """All but COMPLETE may be mended by a request."""
+        if self is Reason.UNCONFIRMED:
+            return Grade.UNCONFIRMED
+        return Grade.COMPLETE if self in _EXPLAINED else Grade.GAPS
 
     @property
     def code(self) -> int:
@@ -100,7 +112,7 @@ def judge(of: Evidence) -> Codes:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Sessions in a row, or weeks or months, that are missing for one reason."""
+    """Sessions in a row, or weeks or months, that are missing, or unconfirmed, for one reason."""
 
     reason: Reason
     first: date
@@ -124,12 +136,12 @@ class Verdict:
     market_bars: int  # that there would be, had each minute seen a trade
 
     @property
-    def is_complete(self) -> bool:
-        return not self.gaps
+    def grade(self) -> Grade:
+        return max((gap.reason.grade for gap in self.gaps), default=Grade.COMPLETE)
 
-    @property
-    def missing(self) -> int:
-        return sum(gap.sessions for gap in self.gaps)
+    def sessions(self, grade: Grade) -> int:
+        """How many are missing, or unconfirmed."""
+        return sum(gap.sessions for gap in self.gaps if gap.reason.grade is grade)
 
 
 def gaps(
@@ -158,14 +170,14 @@ def gaps(
 def explained(codes: Codes) -> dict[Reason, int]:
     """How many bars are not there for each reason that is no gap."""
     numbers = np.bincount(codes, minlength=len(CODED) + 1)[1:].tolist()
-    return {reason: n for reason, n in zip(CODED, numbers, strict=True) if n and not reason.is_gap}
+    return {r: n for r, n in zip(CODED, numbers, strict=True) if n and not r.grade}
 
 
 def _runs(codes: Codes, due: Places) -> Iterator[tuple[Reason, Places]]:
-    """Each reason that is a gap, with the places in a row that have it."""
+    """Each reason that is worse than COMPLETE, with the places in a row that have it."""
     mine = codes[due]
     for run in np.split(np.arange(len(due)), np.flatnonzero(np.diff(mine)) + 1):
-        if len(run) and mine[run[0]] and (reason := CODED[mine[run[0]] - 1]).is_gap:
+        if len(run) and mine[run[0]] and (reason := CODED[mine[run[0]] - 1]).grade:
             yield reason, due[run]
 
 
@@ -185,7 +197,7 @@ def _why(gap: Gap, failed: Iterable[DeadLetter]) -> str:
 
 def _rows(losses: Sequence[Loss]) -> str:
     rows = sum(loss.rows for loss in losses)
-    return "1 row is not there" if rows == 1 else f"{rows:,} rows are not there"
+    return f"{counted(rows, 'row')} {'is' if rows == 1 else 'are'} not there"
 
 
 def _around(gap: Gap, losses: Iterable[Loss]) -> Dates:

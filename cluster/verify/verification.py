@@ -21,7 +21,7 @@ from cluster.universe import Unresolved
 from cluster.verify.answers import Answers, Series, answers
 from cluster.verify.counts import Counts
 from cluster.verify.examination import Examination
-from cluster.verify.judgement import Verdict
+from cluster.verify.judgement import Grade, Verdict
 from cluster.verify.openings import DAILY, ShortSession
 
 
@@ -41,14 +41,18 @@ class Verification:
     unresolved: tuple[Unresolved, ...] = ()  # names that no instrument answers to
 
     @property
-    def incomplete(self) -> set[str]:
-        """Keys of the instruments that have gaps."""
-        return {v.instrument.instrument_key for v in self.verdicts if not v.is_complete}
+    def grades(self) -> dict[str, Grade]:
+        """Of each instrument, by its key: the worst of its timeframes."""
+        found = {instrument.instrument_key: Grade.COMPLETE for instrument in self.instruments}
+        for verdict in self.verdicts:
+            key = verdict.instrument.instrument_key
+            found[key] = max(found[key], verdict.grade)
+        return found
 
     @property
-    def is_complete(self) -> bool:
-        """No gap is known of. There may be some yet among the days that are undecided."""
-        return not self.incomplete
+    def grade(self) -> Grade:
+        """Of all. There may be gaps yet among the days that are undecided."""
+        return max(self.grades.values(), default=Grade.COMPLETE)
 
 
 def verify(store: Store, wants: Sequence[Want], now: datetime) -> Verification:

@@ -17,9 +17,11 @@ from actors.market.instrument import Instrument
 from actors.market.session_days import REFERENCE
 from actors.market.sessions import IST
 from actors.market.timeframe import Timeframe
+from actors.writer import care, tables
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
+from cluster import derive as made_here
 from cluster.derive import compute
 from cluster.derived import due
 from cluster.lookalike.market import Market
@@ -152,6 +154,15 @@ def test_minutes_that_came_anew_are_made_into_bars_anew(uri):
         keys = table.group_by(["instrument_key", "timeframe", "ts"]).aggregate([])
         assert keys.num_rows == table.num_rows == there, "a key twice, or a hole"
     assert derive(uri).bars == 0
+
+
+def test_they_are_put_in_order_at_once_where_that_pays(uri, monkeypatch):
+    monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr(made_here, "_COMMIT_BYTES", 1)
+    derive(uri, wants(["5minute"]))
+    made = [p for p in care.partitions(DeltaTable(f"{uri}/candles")) if p.timeframe == "5minute"]
+    assert [partition.scattered for partition in made] == [0] * 5
+    assert rows(uri, "5minute") == market("5minute")
 
 
 def test_killed_in_the_middle_it_leaves_whole_chunks_and_makes_the_rest_the_next_time(uri):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from actors.fetcher.outcome import (
+    Answered,
     Delivered,
     Halted,
     Outcome,
@@ -20,7 +21,9 @@ from actors.fetcher.outcome import (
 )
 from actors.market.chunk import Cause, Chunk, Status
 from actors.market.timeframe import Timeframe
-from cluster.dispatch import UNSENT_PAUSE_S, Dispatch, Send
+from actors.upstox.reply import Refused
+from cluster.dispatch import UNSENT_PAUSE_S, Dispatch
+from cluster.orders import Probe, Send, WriteOff
 
 DAY = date(2024, 1, 1)
 
@@ -35,6 +38,11 @@ def chunk(number: int, days: int = 8) -> Chunk:
     )
 
 
+def failing(wait_s: float = 0.0) -> TryAgain:
+    refused = Refused(cause=Cause.SERVER_ERROR, message="HTTP 503: no", http_status=503)
+    return TryAgain(wait_s, refused)
+
+
 class Fleet(RuleBasedStateMachine):
     """A fleet that does anything a real one may do, in any order."""
 
@@ -44,7 +52,8 @@ class Fleet(RuleBasedStateMachine):
     def begin(self, count: int) -> None:
         self.now_s = 0.0
         self.dispatch = Dispatch([chunk(i) for i in range(count)], self.LANES)
-        self.held: list[Send] = []
+        self.held: list[Send | WriteOff] = []
+        self.probes: list[Probe] = []
         self.writer = 0  # its incarnation
         self.buffered: set[str] = set()  # with this incarnation, not committed
         self.stored: set[str] = set()
@@ -58,18 +67,29 @@ class Fleet(RuleBasedStateMachine):
             self.buffered.add(chunk_id)
         return Delivered(str(self.writer), Status.STORED, 1)
 
-    def settle(self, order: Send, outcome: Outcome) -> None:
+    def settle(self, order: Send | WriteOff, outcome: Outcome) -> None:
         self.dispatch.settle(order.chunk, outcome, self.now_s)
 
     @rule(step_s=st.floats(0, 3))
     def time_passes(self, step_s: float) -> None:
         self.now_s += step_s
         for order in self.dispatch.orders(self.now_s):
+            if isinstance(order, Probe):
+                assert not self.probes, "one probe at a time"
+                self.probes.append(order)
+                continue
             assert order.chunk.id not in {o.chunk.id for o in self.held}, "a chunk is sent twice"
             self.held.append(order)
             self.sizes[order.chunk.id] = (order.chunk.last - order.chunk.first).days + 1
 
-    def pick(self, data: st.DataObject) -> Send:
+    @precondition(lambda self: self.probes)
+    @rule(data=st.data())
+    def is_probed(self, data: st.DataObject) -> None:
+        words = [Answered(), failing(), Throttled("429"), Unsent("no permit"), None]
+        self.probes.clear()
+        self.dispatch.probed(data.draw(st.sampled_from(words)), self.now_s)
+
+    def pick(self, data: st.DataObject) -> Send | WriteOff:
         order = data.draw(st.sampled_from(self.held))
         self.held.remove(order)
         return order
@@ -105,18 +125,18 @@ class Fleet(RuleBasedStateMachine):
     @rule(data=st.data())
     def comes_back_unfinished(self, data: st.DataObject) -> None:
         order = self.pick(data)
-        outcomes = [
-            Unsent("stop"),
-            Undelivered("full"),
-            TryAgain(1.5, Cause.TIMEOUT, "slow"),
-            Throttled("429"),
-        ]
+        outcomes: list[Outcome] = [Unsent("stop"), Undelivered("full")]
+        if isinstance(order, Send):
+            outcomes += [failing(1.5), failing(1.5), Throttled("429")]
         self.settle(order, data.draw(st.sampled_from(outcomes)))
 
-    @precondition(lambda self: any(o.chunk.halves() for o in self.held))
+    def divisible(self) -> list[Send]:
+        return [o for o in self.held if isinstance(o, Send) and o.chunk.halves()]
+
+    @precondition(lambda self: self.divisible())
     @rule(data=st.data())
     def is_too_long(self, data: st.DataObject) -> None:
-        order = data.draw(st.sampled_from([o for o in self.held if o.chunk.halves()]))
+        order = data.draw(st.sampled_from(self.divisible()))
         self.held.remove(order)
         self.settle(order, TooLong())
 
@@ -163,7 +183,10 @@ class Fleet(RuleBasedStateMachine):
             for order in self.held:
                 self.settle(order, self.keep(order.chunk.id))
             self.held = []
-            self.time_passes(2.0)
+            if self.probes:
+                self.probes.clear()
+                self.dispatch.probed(Answered(), self.now_s)
+            self.time_passes(60.0)
             if self.dispatch.idle and not self.dispatch.uncommitted:
                 break
         assert self.dispatch.idle
@@ -191,7 +214,7 @@ def test_a_fetcher_that_is_away_is_sent_nothing_until_it_is_back() -> None:
 def test_a_retry_waits_its_time_and_counts_its_attempts() -> None:
     dispatch = Dispatch([chunk(0)], {"a": 1})
     (first,) = dispatch.orders(0.0)
-    dispatch.settle(first.chunk, TryAgain(2.0, Cause.SERVER_ERROR, "503"), 10.0)
+    dispatch.settle(first.chunk, failing(2.0), 10.0)
     assert dispatch.orders(11.9) == []
     assert dispatch.next_wake_s() == 12.0
     assert [o.attempt for o in dispatch.orders(12.0)] == [2]
@@ -210,10 +233,11 @@ def test_a_chunk_that_breaks_its_fetcher_again_and_again_is_written_off() -> Non
     dispatch = Dispatch([chunk(0)], {"a": 1}, poison_after=3)
     for _ in range(3):
         (order,) = dispatch.orders(0.0)
-        assert not order.is_poison
+        assert isinstance(order, Send)
         dispatch.lost(order.chunk)
     (order,) = dispatch.orders(0.0)
-    assert (order.is_poison, order.crashes) == (True, 3)
+    assert isinstance(order, WriteOff)
+    assert (order.attempts, order.refused.cause) == (3, Cause.POISON)
     assert dispatch.requests == 3
 
 
@@ -223,12 +247,12 @@ def test_a_suspect_is_sent_alone_so_that_no_innocent_chunk_is_condemned() -> Non
     written_off, done = set(), set()
     for turn in range(200):
         orders = dispatch.orders(float(turn))
-        guilty = {o.fetcher for o in orders if o.chunk == chunk(0) and not o.is_poison}
+        guilty = {o.fetcher for o in orders if o.chunk == chunk(0) and isinstance(o, Send)}
         for order in orders:
             if order.fetcher in guilty:
                 dispatch.lost(order.chunk)
                 continue
-            (written_off if order.is_poison else done).add(order.chunk)
+            (written_off if isinstance(order, WriteOff) else done).add(order.chunk)
             dispatch.settle(order.chunk, Delivered("w", Status.STORED, 1), float(turn))
         dispatch.committed([c.id for c in written_off | done], "w")
     assert written_off == {chunk(0)}

@@ -38,3 +38,21 @@ def test_the_second_signal_ends_the_process_at_once() -> None:
     )
     assert done.returncode == Exit.INTERRUPTED
     assert done.stdout == ""
+
+
+DEAF = """
+import hashlib
+from cluster.interrupt import heed_signals
+heed_signals()
+print("deaf", flush=True)
+hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes, in which no handler of Python's is run
+"""
+
+
+def test_the_second_signal_ends_even_a_long_call_of_a_library() -> None:
+    with subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == Exit.INTERRUPTED

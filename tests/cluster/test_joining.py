@@ -38,15 +38,19 @@ def test_a_claim_that_its_dead_holder_still_has_is_waited_for_and_a_held_one_ref
 
 
 @pytest.mark.parametrize(
-    ("port", "mode", "wants"),
-    [(41_007, "token", True), (41_007, "disabled", False), (41_008, "token", False)],
+    ("port", "mode", "told"),
+    [
+        (41_007, "token", {"RAY_AUTH_TOKEN_PATH": "/its/token"}),
+        (41_007, "disabled", None),
+        (41_008, "token", None),
+    ],
 )
-def test_a_server_is_known_by_its_port_and_wants_a_token_if_it_was_started_to(
-    port: int, mode: str, wants: bool
+def test_a_server_is_known_by_its_port_and_tells_where_its_token_is(
+    port: int, mode: str, told: dict[str, str] | None
 ) -> None:
     """A process as Ray's are: told its port on its command line."""
     command = [sys.executable, "-c", "input()", "--gcs_server_port=41007"]
-    environment = os.environ | {"RAY_AUTH_MODE": mode}
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment) as server:
-        assert joining._wants_token(port, psutil.Process(server.pid)) is wants
+    own = {"RAY_AUTH_MODE": mode, "RAY_AUTH_TOKEN_PATH": "/its/token"}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | own) as server:
+        assert joining._token_of(port, psutil.Process(server.pid)) == told
         server.kill()

@@ -56,6 +56,13 @@ def test_the_summary_always_adds_up() -> None:
     assert got.causes == {"server_error": 1}
 
 
+def test_one_is_not_many() -> None:
+    got = replace(summary(receipt(Status.STORED), planned=1), rows=1, requests=1)
+    first, second = lines(got, [], None)
+    assert first.startswith("1 chunk stored, ")
+    assert second.startswith("1 candle by 1 request in ")
+
+
 def test_a_rewritten_history_is_named_with_its_ratio() -> None:
     split = replace(
         receipt(Status.STORED), revised=5, ratio=0.5, outdates=datetime(2024, 1, 1, tzinfo=UTC)

@@ -6,11 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from deltalake import DeltaTable
@@ -19,6 +23,7 @@ from cluster.lookalike.launch import Lookalike, run_lookalike
 from cluster.lookalike.settings import Settings
 
 WITHIN_S = 150
+RAY_SESSIONS = Path(f"/tmp/candlefleet-{os.getuid()}/ray")  # of clusters of ours
 
 #: Bar stamp in epoch seconds, then open, high, low, close, volume, oi.
 Bar = tuple[int, float, float, float, float, int, int]
@@ -55,6 +60,31 @@ class Scan:
     def run(self, *options: str, verb: str = "scan", **environment: str) -> Finished:
         return finish(self.start(*options, verb=verb, **environment))
 
+    def run_with_token(self, token: str) -> Finished:
+        """Run with a token in the environment, and search for it in all that anybody else may see.
+
+        That is everything but the memory and the environment of our own processes, from which it is
+        read: their command lines at any moment, what is printed, and every file that is written.
+        """
+        began_s = time.time() - 1
+        process = self.start(UPSTOX_ACCESS_TOKEN=token)
+        commands: set[str] = set()
+        with ThreadPoolExecutor() as pool:
+            ended = pool.submit(process.communicate, timeout=WITHIN_S)
+            while not ended.done():
+                commands |= command_lines()
+                wait([ended], timeout=0.1)
+        out, err = ended.result()
+        assert any("raylet" in each for each in commands), "Ray's processes were not looked at"
+        assert not [each for each in (*commands, out, err) if token in each]
+        sessions = [s for s in RAY_SESSIONS.glob("session_2*") if s.stat().st_mtime > began_s]
+        places = [self.folder, Path(os.environ["CANDLEFLEET_STATE_DIR"]), *sessions]
+        files = [path for place in places for path in place.rglob("*") if path.is_file()]
+        for ending in (".out", ".err", ".sqlite3", ".jsonl", "manifest.json", "report.json"):
+            assert any(path.name.endswith(ending) for path in files), f"no {ending} was looked at"
+        assert not [path for path in files if token.encode() in path.read_bytes()]
+        return finished(process.returncode, out, err)
+
     def rows(self) -> dict[tuple[str, str], list[Bar]]:
         """All candles of the store by instrument and timeframe, in the order of time."""
         names = ["ts", "open", "high", "low", "close", "volume", "oi"]
@@ -79,9 +109,22 @@ class Finished:
 
 def finish(process: subprocess.Popen[str]) -> Finished:
     out, err = process.communicate(timeout=WITHIN_S)
+    return finished(process.returncode, out, err)
+
+
+def finished(code: int, out: str, err: str) -> Finished:
     lines = out.splitlines()
     assert "Traceback" not in err, err
-    return Finished(process.returncode, json.loads(lines[-1]) if lines else {}, err)
+    return Finished(code, json.loads(lines[-1]) if lines else {}, err)
+
+
+def command_lines() -> set[str]:
+    """Of every process there is, as anybody on this machine may read them."""
+    found = set()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            found.add(" ".join(process.cmdline()))
+    return found
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 
 from actors.writer import object_store
 from tests.bucket import NAME, Bucket
-from tests.together.conftest import Scan
+from tests.together.conftest import RAY_SESSIONS, Scan
 from tests.together.test_scan import expected
 
 
@@ -95,8 +95,11 @@ def look_for(secret: str, scan: ScanInBucket, texts: list[str]) -> None:
                 texts.append(stream.read().decode())
     assert any('"event": "run.ended"' in text for text in texts), "no log was looked at"
     assert not [text for text in texts if secret in text]
-    ray_logs = Path("/tmp/ray/session_latest").resolve().parent
-    places = [scan.folder, Path(os.environ["CANDLEFLEET_STATE_DIR"]), ray_logs]
+    places = [
+        scan.folder,
+        Path(os.environ["CANDLEFLEET_STATE_DIR"]),
+        (RAY_SESSIONS / "session_latest").resolve(),
+    ]
     files = [path for place in places for path in place.rglob("*") if path.is_file()]
     assert any(path.suffix == ".out" for path in files), "Ray's logs were not looked at"
     assert not [path for path in files if secret.encode() in path.read_bytes()]

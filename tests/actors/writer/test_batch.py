@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from actors.market.candles import Delivery
 from actors.market.chunk import Cause, Status
-from actors.writer.batch import check, has_rows, layers, unanswered
+from actors.writer.batch import check, denies, has_rows, layers, unanswered
 from actors.writer.occupied import Occupied, extent, series
 
 DAWN = date(2024, 1, 1)
@@ -30,7 +30,7 @@ def touch(one, other):
 
 @given(st.lists(orders, max_size=10), st.lists(orders, max_size=4))
 def test_layers_keep_the_order_of_what_overlaps(kit, batch, standing):
-    """Each delivery once; none touches another with rows in its layer; the later lies later."""
+    """Each delivery once; none touches another that tells of rows in its layer; the later lies later."""
     deliveries = [
         getattr(kit, outcome)(kit.chunk(key, DAWN + timedelta(n), DAWN + timedelta(n + more)))
         for key, n, more, outcome in batch
@@ -42,10 +42,10 @@ def test_layers_keep_the_order_of_what_overlaps(kit, batch, standing):
     depth = {id(d): depth for depth, layer in enumerate(found) for d in layer}
     assert sorted(map(id, deliveries)) == sorted(id(d) for layer in found for d in layer)
     for place, one in enumerate(deliveries):
-        if has_rows(one) and occupied.overlaps(one.receipt.chunk):
-            assert depth[id(one)] > 0  # nothing is appended where rows stand
+        if (has_rows(one) or denies(one)) and occupied.overlaps(one.receipt.chunk):
+            assert depth[id(one)] > 0  # nothing is appended where rows stand, nor overheard
         for other in deliveries[place + 1 :]:
-            if touch(one, other) and has_rows(one):
+            if touch(one, other) and (has_rows(one) or denies(one)):
                 assert depth[id(one)] < depth[id(other)]
             elif touch(one, other):  # without rows: looked at first in its layer
                 assert depth[id(one)] <= depth[id(other)]

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 from actors.market.candles import CANDLES
 from actors.market.chunk import Cause, Status
 from actors.market.errors import WriterFenced
+from actors.market.sessions import IST, ist_date
 from actors.writer.batch import layers
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
@@ -35,11 +36,11 @@ DAWN = date(2023, 12, 18)  # so that spans cross months and a year
 
 @st.composite
 def orders(draw):
-    """What a delivery shall be: instrument, timeframe, days, outcome, price, days left out."""
+    """What a delivery shall be: instrument, timeframe, days, outcome, price, days and bars left out."""
     first = DAWN + timedelta(days=draw(st.integers(0, 24)))
     last = first + timedelta(days=draw(st.integers(0, 20)))
     outcome = draw(st.sampled_from(["stored", "stored", "stored", "empty", "failed"]))
-    thinned = draw(st.sampled_from([1, 1, 2, 3]))
+    thinned = draw(st.sampled_from([(1, 2), (1, 2), (2, 2), (3, 2), (1, 1), (2, 1)]))
     return (
         draw(st.sampled_from(KEYS)),
         draw(st.sampled_from(TIMEFRAMES)),
@@ -61,6 +62,7 @@ class StoreOfDicts(RuleBasedStateMachine):
         self.writer = StoreWriter(self.uri)
         self.stand: dict[tuple, tuple[date, float]] = {}  # key of a candle -> its day and price
         self.missed: set[tuple] = set()  # of them, those that the newest answer lacked
+        self.doubts: list[tuple] = []  # series, days and time of the answers that were not believed
         self.booked: list[tuple[str, str, str]] = []
         self.seen = 0  # versions checked so far
         self.count = 0
@@ -92,7 +94,7 @@ class StoreOfDicts(RuleBasedStateMachine):
         _, after = self._take(delivery)
         kept = []
         if len(layers([delivery], self.writer._occupied)) > 1:
-            self.writer._replace([delivery], kept)
+            self.writer._replace([delivery], [], kept)
         else:
             self.writer._append([delivery])
         if kept:
@@ -105,20 +107,24 @@ class StoreOfDicts(RuleBasedStateMachine):
         self._look_at_every_version(before & after)
 
     @rule()
+    def let_a_night_pass(self):
+        self.kit._clock += DAY
+
+    @rule()
     def reopen(self):
         self.writer = StoreWriter(self.uri)
 
     @rule()
     def compact(self):
         """Merging files changes nothing."""
-        self.writer.compact()
+        self.writer.tidy(DAWN + 99 * DAY)
         self._look_at_every_version(set(self.stand))
 
     @rule(order=orders())
     def be_overtaken(self, order):
         """A writer that missed another's commit is turned away, and leaves no trace."""
         stale, self.writer = self.writer, StoreWriter(self.uri)
-        self.commit([(KEYS[0], "1day", DAWN, DAWN, "stored", 5000 + self.count, 1)])
+        self.commit([(KEYS[0], "1day", DAWN, DAWN, "stored", 5000 + self.count, (1, 2))])
         late = self._delivery(*order[:4], "stored", *order[5:])
         if late.candles.num_rows:
             with pytest.raises(WriterFenced):
@@ -145,10 +151,13 @@ class StoreOfDicts(RuleBasedStateMachine):
         self.count += 1
         chunk, run_id = self.kit.chunk(key, first, last, timeframe), f"run-{self.count}"
         if outcome == "stored":
-            days = self.kit.days(chunk)[::thinned]
+            every, bars_a_day = thinned
+            days = self.kit.days(chunk)[::every]
             if early := {chunk.timeframe.bar_days(first)[0]} - {first} if price % 2 else set():
                 days = sorted(early | set(days))  # the bar under way on the first day
-            return self.kit.stored(chunk, float(price), days=days, run_id=run_id)
+            return self.kit.stored(
+                chunk, float(price), days=days, run_id=run_id, bars_a_day=bars_a_day
+            )
         return getattr(self.kit, outcome)(chunk, run_id)
 
     def _take(self, delivery):
@@ -163,19 +172,28 @@ class StoreOfDicts(RuleBasedStateMachine):
             for key, (day, _) in self.stand.items()
             if key[:2] == series and first <= day <= chunk.last
         ]
-        if new:
-            came = {row["date"] for row in new}
-            silent = {key for key in standing if self.stand[key][0] not in came}
-            if doubted := silent - self.missed:  # what an answer lacks goes by the second's word
+        if status is not Status.FAILED:
+            keys = {(*series, row["ts"]) for row in new}
+            lacking = set(standing) - keys
+            if doubted := {key for key in lacking if not self._may_go(key, series, receipt)}:
                 status = Status.FAILED
+                self.doubts.append((series, first, chunk.last, receipt.fetched_at))
             for key in set(standing) - doubted:
                 del self.stand[key]
             self.stand |= {(*series, row["ts"]): (row["date"], row["close"]) for row in new}
             self.missed = (self.missed - set(standing)) | doubted
-        elif standing and status is not Status.FAILED:
-            status = Status.FAILED
         self.booked.append((chunk.id, receipt.run_id, str(status)))
         return status, set(self.stand)
+
+    def _may_go(self, key, series, receipt):
+        """What an answer lacks goes by the second's word; if that is empty, by one of another day."""
+        if key not in self.missed or receipt.status is Status.STORED:
+            return key in self.missed
+        day, _ = self.stand[key]
+        return any(
+            of == series and first <= day <= last and ist_date(at) < ist_date(receipt.fetched_at)
+            for of, first, last, at in self.doubts
+        )
 
     def _look_at_every_version(self, lasting):
         """No candle twice; and what stood before and after was never gone."""
@@ -199,20 +217,48 @@ def test_every_version_holds_each_candle_once_and_the_last_one_all(kit):
     run_state_machine_as_test(machine, settings=quick)
 
 
-def test_an_empty_answer_removes_nothing(kit, uri):
-    """Where candles stand it is recorded as a failure; where none do, as empty."""
+def test_an_empty_answer_goes_by_the_word_of_one_of_another_day(kit, uri):
+    """Where candles stand: an outage may last an evening. Where none do, it is believed at once."""
     january = kit.chunk(KEYS[0], date(2024, 1, 1), date(2024, 1, 31))
     days = [date(2024, 1, 2), date(2024, 1, 3)]
     writer = StoreWriter(uri)
     writer.commit([kit.stored(january, days=days)])
     within = kit.chunk(KEYS[0], date(2024, 1, 3), date(2024, 1, 9))
     beside = kit.chunk(KEYS[0], date(2024, 1, 4), date(2024, 1, 9))
-    vanished, empty = writer.commit([kit.empty(within), kit.empty(beside)]).receipts
+    vanished, empty = writer.commit([kit.empty(within, "1"), kit.empty(beside, "1")]).receipts
     assert (vanished.status, vanished.cause) == (Status.FAILED, Cause.VANISHED)
-    assert "1 candles stand" in str(vanished.error)
+    assert "is empty and lacks 1 candles" in str(vanished.error)
     assert empty.status is Status.EMPTY
+    (again,) = writer.commit([kit.empty(within, "2")]).receipts
+    assert again.cause is Cause.VANISHED
     assert len(kit.rows(uri)) == 2
+    assert Store(uri).candles(final_only=True).to_arrow()["date"].to_pylist() == days[:1]
     assert Store(uri).dead_letters()["chunk_id"].to_pylist() == [within.id]
+    late = kit.empty(within, "3")
+    late = replace(late, receipt=replace(late.receipt, fetched_at=kit._now() + DAY))
+    (gone,) = StoreWriter(uri).commit([late]).receipts
+    assert (gone.status, gone.revised, gone.cause) == (Status.EMPTY, 1, None)
+    assert [row[2].astimezone(IST).date() for row in kit.rows(uri)] == days[:1]
+    assert Store(uri).dead_letters().num_rows == 0
+    assert len(kit.receipts(uri)) == 5
+
+
+def test_a_bar_within_a_day_goes_by_the_word_of_a_second_answer(kit, uri):
+    """The day's other bars came. One that was never final goes at once: history need not have it."""
+    chunk = kit.chunk(KEYS[0], DAWN, DAWN + DAY, "5minute")
+    writer = StoreWriter(uri)
+    writer.commit([kit.stored(chunk, 1.0, bars_a_day=3)])
+    found = []
+    for price in (2.0, 2.0):
+        (told,) = writer.commit([kit.stored(chunk, price, bars_a_day=2)]).receipts
+        found.append((told.cause, told.revised, sorted(row[3] for row in kit.rows(uri))))
+    assert found == [(Cause.VANISHED, 4, [1, 1, 2, 2, 2, 2]), (None, 2, [2, 2, 2, 2])]
+    running = kit.stored(chunk, 2.0, bars_a_day=4)
+    place = CANDLES.get_field_index("final")
+    forming = running.candles.set_column(place, CANDLES.field("final"), pa.array([False] * 8))
+    writer.commit([replace(running, candles=forming)])
+    (told,) = writer.commit([kit.stored(chunk, 2.0, bars_a_day=3)]).receipts
+    assert (told.status, len(kit.rows(uri))) == (Status.STORED, 6)
 
 
 def test_a_day_that_an_answer_lacks_goes_by_the_word_of_a_second(kit, uri):

@@ -23,7 +23,7 @@ from cluster.days import Days
 from cluster.verify.answers import answers
 from cluster.verify.counts import Counts
 from cluster.verify.examination import Examination
-from cluster.verify.judgement import Reason
+from cluster.verify.judgement import Grade, Reason
 from tests.cluster.test_coverage import is_held
 
 DAY = timedelta(days=1)
@@ -147,7 +147,8 @@ class Naive:
 
     def audit(self, key, frame):
         """Losses as (days, least rows, most rows), and the receipts whose rows cannot be accounted for."""
-        stored = [r for r in self.of(key, frame, [Status.STORED]) if r.rows]
+        told = self.of(key, frame, [Status.STORED, Status.EMPTY])
+        stored = [r for r in told if r.rows or r.revised]  # rows brought, or taken away
         losses, doubtful, accounted = [], [], set()
         for receipt in sorted(stored, key=lambda r: r.fetched_at, reverse=True):
             mine = days_of(receipt)
@@ -323,13 +324,14 @@ def test_every_gap_is_the_one_a_loop_over_days_would_find(seed):
             expected = [
                 (reason, run[0][0], frame.bar_days(run[-1][0])[1], len(run))
                 for reason, run in runs
-                if reason is not None and reason.is_gap
+                if reason is not None and reason.grade
             ]
             found = [(g.reason, g.first, g.last, g.sessions) for g in verdict.gaps if g.sessions]
             assert found == expected
             assert verdict.due == len(due)
             assert verdict.there == sum(reason is None for _, reason in due)
-            assert verdict.due == verdict.there + sum(verdict.explained.values()) + verdict.missing
+            open_ones = verdict.sessions(Grade.UNCONFIRMED) + verdict.sessions(Grade.GAPS)
+            assert verdict.due == verdict.there + sum(verdict.explained.values()) + open_ones
 
 
 @settings(max_examples=40, deadline=None)

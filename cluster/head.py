@@ -1,0 +1,103 @@
+"""The process that holds a Ray cluster of ours on this machine: `python -m cluster.head`.
+
+It stands outside the terminal's process group: Ctrl-C is for the driver. Unless it is to stay, it ends with
+the driver however that ends, kill -9 included: its stdin closes. It takes all of Ray's processes along.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import psutil
+from ray._private.node import Node
+from ray._private.parameter import RayParams
+
+from cluster.local_cluster import DASHBOARD, STAY
+
+#: Candles pass through here on their way from fetchers to the writer, never the whole of them at once.
+OBJECT_STORE_BYTES = 300 * 2**20
+
+HOST = "127.0.0.1"
+GONE_WITHIN_S = 5.0
+
+
+class _Head(Node):
+    def start_api_server(self, **asked: Any) -> None:
+        """Start none without a dashboard: a second and 80 MB for what nobody asks of it."""
+        if asked["include_dashboard"]:
+            super().start_api_server(**asked)
+
+
+def main() -> None:
+    """Start a cluster, tell of it in a line of JSON, and hold it until it is to end."""
+    over = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: over.set())
+    if STAY not in sys.argv:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    try:
+        _tell(_start(with_dashboard=DASHBOARD in sys.argv))
+        over.wait()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is told
+        _tell({"error": str(error) or repr(error)})
+    _end()
+
+
+def _tell(news: dict[str, str | None]) -> None:
+    os.write(1, json.dumps(news).encode() + b"\n")
+
+
+def _start(*, with_dashboard: bool) -> dict[str, str | None]:
+    params: dict[str, Any] = {
+        "node_ip_address": HOST,
+        "num_gpus": 0,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "temp_dir": str(_private_folder() / "ray"),
+        "include_dashboard": with_dashboard,
+        "dashboard_host": HOST,
+        "include_log_monitor": False,  # it would carry what actors print to the driver
+        "no_monitor": True,  # that is the autoscaler
+    }
+    node: Any = _Head(RayParams(**params), head=True, shutdown_at_exit=False, spawn_reaper=True)
+    url = f"http://{node.webui_url}" if with_dashboard else None
+    return {"address": node.gcs_address, "dashboard": url}
+
+
+def _private_folder() -> Path:
+    """Where Ray's sockets and logs are. Ray lets everybody read them, so nobody may come near.
+
+    The paths of sockets must be short, so it is not in the state folder.
+    """
+    folder = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / f"candlefleet-{os.getuid()}"  # noqa: S108
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = folder.lstat()
+    if about.st_uid != os.getuid() or stat.S_IMODE(about.st_mode) & 0o077 or folder.is_symlink():
+        raise PermissionError(f"{folder} is not this user's alone")
+    return folder
+
+
+def _end_with_stdin() -> None:
+    # Past sys.stdin's buffer, whose lock a thread must not hold when the interpreter ends.
+    while os.read(0, 1024):
+        pass
+    _end()
+
+
+def _end() -> None:
+    """Kill at once: whoever wanted a slower end has had it."""
+    family = psutil.Process().children(recursive=True)
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, GONE_WITHIN_S)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""A table that was hurt by other hands is told in words, by everything that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from actors.market.errors import StoreError
+from actors.writer.reading import Store
+from actors.writer.store import StoreWriter
+
+
+def log(store: Path, table: str, version: int) -> Path:
+    return store / table / "_delta_log" / f"{version:020}.json"
+
+
+def data_file(store: Path) -> Path:
+    return next((store / "candles").rglob("*.parquet"))
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "candles: its log is damaged": lambda s: log(s, "candles", 1).write_text('{"add'),
+    "chunks: its log is damaged": lambda s: log(s, "chunks", 0).write_text("garbage"),
+    "candles: the beginning of its log is gone": lambda s: log(s, "candles", 0).unlink(),
+    "its receipts speak of candles that are no longer there": lambda s: log(
+        s, "candles", 1
+    ).write_text(""),
+    "parquet is gone": lambda s: data_file(s).unlink(),
+    "parquet is damaged": lambda s: data_file(s).write_bytes(b"\0" * 500),
+}
+
+
+@pytest.mark.parametrize(("words", "harm"), DAMAGES.items(), ids=list(DAMAGES))
+def test_damage_is_told_in_words(kit, tmp_path, words, harm):
+    """Without a word of the engine's own trade, and never as an answer."""
+    store = tmp_path / "store"
+    StoreWriter(str(store)).commit(
+        [kit.stored(kit.chunk("NSE_EQ|SBIN", date(2024, 1, 1), date(2024, 1, 31)))]
+    )
+    harm(store)
+    with pytest.raises(StoreError) as caught:
+        Store(str(store)).candles().to_arrow()
+    assert words in str(caught.value)
+    assert not any(word in str(caught.value) for word in ("Kernel", "pthread", "Object Store"))
