@@ -2,7 +2,8 @@
 
 config, universe, plan     what to fetch
 choice, local_cluster, head, kept   the Ray cluster to do it on
-session, crew, dispatch, run   fetching it
+session, joining, crew, dispatch, run   fetching it, there
+packing, jobs              letting a cluster do all of it
 standing, display, report, logs    saying how it goes
 lookalike/                 a local exchange that behaves like the provider, for demo and tests
 """

@@ -33,7 +33,9 @@ LOG_BYTES_PER_S = 200_000
 BACK_WITHIN_S = 120.0
 #: Ray kills a job three seconds after it was asked to end, unless the cluster says otherwise.
 STOPPED_WITHIN_S = 60.0
-TROUBLE_CHARS = 2_000
+#: Of Ray's account of why a job did not begin: it ends with the reason, after all that led there.
+TROUBLE_LINES = 3
+TROUBLE_LINE_CHARS = 300
 
 #: Where Ray's own commands look for a dashboard.
 ADDRESS_VARIABLES = ["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"]
@@ -107,14 +109,14 @@ class Jobs:
         """All that the cluster remembers of ours, latest first."""
         with _in_words(self._address):
             found = self._client.list_jobs()
-        jobs = [_job(each) for each in found if each.submission_id and _is_ours(each)]
+        jobs = [job_of(each) for each in found if each.submission_id and _is_ours(each)]
         return sorted(
             jobs, key=lambda job: job.began or datetime.max.replace(tzinfo=UTC), reverse=True
         )
 
     def look(self, job_id: str) -> Job:
         with _in_words(self._address, job_id):
-            return _job(self._client.get_job_info(job_id))
+            return job_of(self._client.get_job_info(job_id))
 
     def log(self, job_id: str) -> str:
         with _in_words(self._address, job_id):
@@ -164,7 +166,8 @@ class _Client(JobSubmissionClient):
 def _client(address: str) -> _Client:
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
-    bring_token(urlsplit(address).hostname or "")
+    parts = urlsplit(address)
+    bring_token(parts.hostname or "", parts.port)
     # These would go over what we were told.
     hidden = {name: os.environ.pop(name) for name in ADDRESS_VARIABLES if name in os.environ}
     try:
@@ -175,19 +178,15 @@ def _client(address: str) -> _Client:
 
 def _dashboard(address: str) -> str:
     url = address if "://" in address else f"http://{address}"
-    parts = urlsplit(url)
     try:
-        if (
-            parts.scheme in ("http", "https")
-            and parts.hostname
-            and parts.port != 0
-            and address != "auto"
-        ):
-            return url.rstrip("/")
-    except ValueError:  # no port
-        pass
-    problem = f"{address!r} is no dashboard's address; write one like http://127.0.0.1:8265"
-    raise UsageError(problem, "--address")
+        parts = urlsplit(url)
+        has_port = parts.port is not None or "://" in address
+    except ValueError:
+        has_port = False
+    if not has_port or parts.scheme not in ("http", "https") or not parts.hostname:
+        problem = f"{address!r} is no dashboard's address; write one like http://127.0.0.1:8265"
+        raise UsageError(problem, "--address")
+    return url.rstrip("/")
 
 
 @contextmanager
@@ -219,31 +218,32 @@ def _in_words(address: str, job_id: str = "") -> Iterator[None]:
 
 def _is_ours(job: JobDetails) -> bool:
     """Submitted by us, or by `ray job submit` for one of our commands."""
-    words = job.entrypoint
-    return (
-        "candlefleet" in (job.metadata or {}) or "candlefleet " in words or "-m cluster " in words
-    )
+    named = any(words in job.entrypoint for words in ("candlefleet ", "-m cluster "))
+    return named or "candlefleet" in (job.metadata or {})
 
 
-def _job(details: JobDetails) -> Job:
+def job_of(details: JobDetails) -> Job:
     told = details.metadata or {}
     return Job(
         id=details.submission_id or details.job_id or "",
         config=told.get("config") or _config(details.entrypoint),
         store=told.get("store", ""),
         state=details.status.value.lower(),
-        began=None
-        if not details.start_time
-        else datetime.fromtimestamp(details.start_time / 1000, UTC),
+        began=_time(details.start_time),
         exit=exit_of(details.status, details.driver_exit_code),
         trouble=_trouble(details),
     )
 
 
+def _time(milliseconds: int | None) -> datetime | None:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+
+
 def _trouble(details: JobDetails) -> str:
     if details.status is not JobStatus.FAILED or details.driver_exit_code is not None:
         return ""
-    return (details.message or "Ray does not say why")[:TROUBLE_CHARS]
+    said = (details.message or "Ray does not say why").strip().splitlines()
+    return "\n".join(line[:TROUBLE_LINE_CHARS] for line in said[-TROUBLE_LINES:])
 
 
 def _config(entrypoint: str) -> str:

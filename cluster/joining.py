@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from time import monotonic, sleep
 from typing import Any
 
@@ -28,14 +30,21 @@ ANSWER_WITHIN_S = 60.0
 NAME_FREE_WITHIN_S = 5.0
 ASK_AGAIN_S = 0.5
 
+#: Where Ray looks for its token, if not in this user's ~/.ray.
+_TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
-def bring_token(host: str) -> None:
-    """Show Ray's own token, if this user has one, to a cluster on this machine.
 
-    Ray starts clusters that want it wherever there is one, but shows it to no address that is named.
-    To other machines it goes only if the user says so: RAY_AUTH_MODE=token.
+def bring_token(host: str, port: int | None) -> None:
+    """Show Ray's own token to a cluster that this user runs on this machine and that wants it.
+
+    Ray makes clusters want it wherever there is one, yet shows it to no address that is named. Shown to
+    one that does not want it, it would keep its actors from us; and to other machines it goes only if
+    the user says so: RAY_AUTH_MODE=token.
     """
-    if _is_here(host):
+    sources = map(partial(_token_of, port), psutil.process_iter()) if _is_here(host) else ()
+    source = next((found for found in sources if found is not None), None)
+    if source is not None:
+        os.environ |= source
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
 
@@ -47,6 +56,18 @@ def _is_here(host: str) -> bool:
         return False
     own = {each.address for interface in psutil.net_if_addrs().values() for each in interface}
     return addresses <= own
+
+
+def _token_of(port: int | None, process: psutil.Process) -> dict[str, str] | None:
+    """Where one of a cluster's servers, on that port, has its token from; None if it wants none."""
+    try:
+        if not any(word.endswith(f"port={port}") for word in process.cmdline()):
+            return None
+        told = process.environ()
+    except (psutil.Error, OSError):
+        return None  # somebody else's, or gone
+    wants = told.get("RAY_AUTH_MODE", "").lower() == "token"
+    return {name: told[name] for name in _TOKEN_VARIABLES if name in told} if wants else None
 
 
 def check_nodes() -> None:
@@ -98,9 +119,10 @@ def refuse_other_limiter(ours: str) -> None:
     others = {name for name in ray.util.list_named_actors() if name.startswith("limiter")} - {ours}
     if others:
         problem = (
-            "the request budget is in the hands of another version of candlefleet; use that one, "
+            "another version of candlefleet keeps its request budget; use that version, or restart "
+            "the cluster once its runs are over"
         )
-        raise UsageError(problem + "or restart the cluster when its runs are over", "--address")
+        raise UsageError(problem, "--address")
 
 
 def claim_of(store: str) -> str:

@@ -73,7 +73,7 @@ def _reach(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host or not port.isdigit():
         return  # such as `auto`, which Ray resolves
-    bring_token(host)
+    bring_token(host, int(port))
     try:
         socket.create_connection((host, int(port)), timeout=REACHED_WITHIN_S).close()
     except OSError as error:

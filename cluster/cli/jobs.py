@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,6 +20,9 @@ from cluster.cli.options import (
     say,
 )
 from cluster.exit import Exit
+
+if TYPE_CHECKING:
+    from cluster.jobs import Jobs
 
 Dashboard = Annotated[
     str,
@@ -70,29 +73,33 @@ def submit(
     with packed(order) as package:
         jobs = Jobs(address)
         job_id = jobs.submit(package, config.name)
-    stop = f"candlefleet jobs --address {address} --stop {job_id}"
-    say([f"Submitted {job_id}. To stop it: {stop}"])
-    if not wait:
-        if as_json:
-            print_json(jobs.look(job_id).as_dict())
-        return
+    stop = f"To stop it: candlefleet jobs --address {address} --stop {job_id}"
+    say([f"Submitted {job_id}. {stop}"])
+    if wait:
+        try:
+            raise typer.Exit(_follow(jobs, job_id, as_json=as_json))
+        except KeyboardInterrupt:
+            say([f"It goes on. {stop}"])
+            raise typer.Exit(Exit.INTERRUPTED) from None
+    if as_json:
+        print_json(jobs.look(job_id).as_dict())
+
+
+def _follow(jobs: Jobs, job_id: str, *, as_json: bool) -> int:
+    """Show the job's log to its end; the summary in it, for a machine, once more by itself."""
     shown: list[str] = []
 
     def show(text: str) -> None:
         shown.append(text)
         typer.echo(text, nl=False, err=True)
 
-    try:
-        job = jobs.follow(job_id, show)
-    except KeyboardInterrupt:
-        say([f"It goes on. To stop it: {stop}"])
-        raise typer.Exit(Exit.INTERRUPTED) from None
+    job = jobs.follow(job_id, show)
     if job.trouble:
         say([f"candlefleet: {job_id} {job.state}: {job.trouble}"])
     if as_json:
         summaries = [line for line in "".join(shown).splitlines() if line.startswith('{"run_id"')]
         typer.echo("".join(summaries[-1:]))
-    raise typer.Exit(job.exit or Exit.DONE)
+    return job.exit or Exit.DONE
 
 
 def jobs(

@@ -3,11 +3,11 @@ from __future__ import annotations
 import socket
 
 import pytest
-from ray.job_submission import JobStatus
+from ray.job_submission import JobDetails, JobStatus, JobType
 
 from actors.market.errors import UsageError
 from cluster import jobs
-from cluster.jobs import Jobs, exit_of
+from cluster.jobs import Jobs, exit_of, job_of
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,25 @@ def test_a_dashboard_that_never_answers_is_not_waited_for(monkeypatch: pytest.Mo
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(UsageError, match=f"no Ray dashboard answers at {url}"):
             Jobs(url)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"), [(None, "  in create\nERROR: no such package\nas told"), (3, "")]
+)
+def test_what_kept_a_job_from_beginning_is_told_by_the_end_of_rays_account(
+    code: int | None, told: str
+) -> None:
+    """Where the command itself ended badly, its log has told."""
+    message = "Traceback:\n  in setup\n  in create\nERROR: no such package\nas told\n"
+    job = job_of(
+        JobDetails(
+            type=JobType.SUBMISSION,
+            submission_id="raysubmit_1",
+            status=JobStatus.FAILED,
+            entrypoint="python -m cluster scan 'some configs/all.yaml' --json",
+            message=message,
+            driver_exit_code=code,
+        )
+    )
+    assert job.trouble == told
+    assert (job.config, job.exit) == ("some configs/all.yaml", code or 1)

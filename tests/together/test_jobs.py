@@ -41,7 +41,7 @@ def hosts(scan: Scan) -> list[str]:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=150)
     assert "Traceback" not in err, err
     return process.returncode, out, err
 
