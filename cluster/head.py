@@ -12,10 +12,12 @@ import signal
 import stat
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+from ray._private import utils
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 
@@ -55,6 +57,10 @@ def _tell(news: dict[str, str | None]) -> None:
 
 
 def _start(*, with_dashboard: bool) -> dict[str, str | None]:
+    if not with_dashboard:
+        # Ray goes by what is installed: where a dashboard could run, it starts a node's share of one, and
+        # waits for it.
+        utils.get_dashboard_dependency_error = lambda: ImportError("none was asked for")
     params: dict[str, Any] = {
         "node_ip_address": HOST,
         "num_gpus": 0,
@@ -94,7 +100,8 @@ def _end() -> None:
     """Kill at once: whoever wanted a slower end has had it."""
     family = psutil.Process().children(recursive=True)
     for process in family:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(family, GONE_WITHIN_S)
     os._exit(0)
 
