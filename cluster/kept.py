@@ -62,7 +62,11 @@ class Kept:
         return None
 
     def as_cluster(self) -> Cluster:
-        return Cluster("the cluster that `candlefleet up` keeps", lambda _is_over: self.address)
+        return Cluster(
+            "the cluster that `candlefleet up` keeps",
+            lambda _is_over: self.address,
+            is_lost=lambda: self.process() is None,
+        )
 
 
 def find(state_dir: Path) -> Kept | None:
