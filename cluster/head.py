@@ -59,6 +59,8 @@ def _tell(news: dict[str, str | None]) -> None:
 
 
 def _start(*, with_dashboard: bool) -> Any:
+    if with_dashboard and (missing := utils.get_dashboard_dependency_error()) is not None:
+        raise RuntimeError(f"a dashboard needs all of ray[default] to be installed ({missing})")
     if not with_dashboard:
         # Ray goes by what is installed: where a dashboard could run, it starts a node's share of one, and
         # waits for it.
