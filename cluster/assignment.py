@@ -20,3 +20,4 @@ class Assignment:
     show: Callable[[Standing], None]
     #: What else to fetch of an instrument (its key) whose history the provider has rewritten.
     again: Callable[[str], Iterable[Chunk]]
+    is_lost: Callable[[], bool]  # the cluster has died

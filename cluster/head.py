@@ -12,10 +12,12 @@ import signal
 import stat
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+from ray._private import utils
 from ray._private.node import Node
 from ray._private.parameter import RayParams
 
@@ -26,6 +28,7 @@ OBJECT_STORE_BYTES = 300 * 2**20
 
 HOST = "127.0.0.1"
 GONE_WITHIN_S = 5.0
+LOOK_EVERY_S = 0.5  # whether one of Ray's own processes has died: then there is no cluster any more
 
 
 class _Head(Node):
@@ -43,8 +46,9 @@ def main() -> None:
     if STAY not in sys.argv:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
-        _tell(_start(with_dashboard=DASHBOARD in sys.argv))
-        over.wait()
+        node = _start(with_dashboard=DASHBOARD in sys.argv)
+        while not over.wait(LOOK_EVERY_S) and not node.dead_processes():
+            pass
     except Exception as error:  # noqa: BLE001  # whatever it is, it is told
         _tell({"error": str(error) or repr(error)})
     _end()
@@ -54,7 +58,13 @@ def _tell(news: dict[str, str | None]) -> None:
     os.write(1, json.dumps(news).encode() + b"\n")
 
 
-def _start(*, with_dashboard: bool) -> dict[str, str | None]:
+def _start(*, with_dashboard: bool) -> Any:
+    if with_dashboard and (missing := utils.get_dashboard_dependency_error()) is not None:
+        raise RuntimeError(f"a dashboard needs all of ray[default] to be installed ({missing})")
+    if not with_dashboard:
+        # Ray goes by what is installed: where a dashboard could run, it starts a node's share of one, and
+        # waits for it.
+        utils.get_dashboard_dependency_error = lambda: ImportError("none was asked for")
     params: dict[str, Any] = {
         "node_ip_address": HOST,
         "num_gpus": 0,
@@ -67,7 +77,8 @@ def _start(*, with_dashboard: bool) -> dict[str, str | None]:
     }
     node: Any = _Head(RayParams(**params), head=True, shutdown_at_exit=False, spawn_reaper=True)
     url = f"http://{node.webui_url}" if with_dashboard else None
-    return {"address": node.gcs_address, "dashboard": url}
+    _tell({"address": node.gcs_address, "dashboard": url})
+    return node
 
 
 def _private_folder() -> Path:
@@ -94,7 +105,8 @@ def _end() -> None:
     """Kill at once: whoever wanted a slower end has had it."""
     family = psutil.Process().children(recursive=True)
     for process in family:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(family, GONE_WITHIN_S)
     os._exit(0)
 

@@ -49,7 +49,9 @@ class Kept:
         """The head that holds it, if it is alive."""
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
-            if process.create_time() == self.created_at and process.is_running():
+            # Without anybody who buries it, a dead one's number goes on.
+            is_dead = process.status() == psutil.STATUS_ZOMBIE
+            if process.create_time() == self.created_at and not is_dead:
                 return process
         return None
 
@@ -62,7 +64,11 @@ class Kept:
         return None
 
     def as_cluster(self) -> Cluster:
-        return Cluster("the cluster that `candlefleet up` keeps", lambda _is_over: self.address)
+        return Cluster(
+            "the cluster that `candlefleet up` keeps",
+            lambda _is_over: self.address,
+            is_lost=lambda: self.process() is None,
+        )
 
 
 def find(state_dir: Path) -> Kept | None:

@@ -48,6 +48,7 @@ class Cluster:
     #: with yes: is it over, so that nobody needs a cluster any more?
     address: Callable[[Callable[[], bool]], str | None]
     is_joined: bool = False  # others have started it, without our code
+    is_lost: Callable[[], bool] = lambda: False  # it was there, and has died
 
 
 def environment(state_dir: Path) -> dict[str, str]:
@@ -85,7 +86,9 @@ def begun() -> Iterator[Cluster]:
         return None if told is None else told.address
 
     try:
-        yield Cluster("a cluster of this run's own", address)
+        yield Cluster(
+            "a cluster of this run's own", address, is_lost=lambda: head.poll() is not None
+        )
     finally:
         _let_go(head)
 

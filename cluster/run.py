@@ -112,6 +112,8 @@ class Run:
         self._calls[ref] = self._take_commit
 
     def _look_around(self) -> None:
+        if self._assignment.is_lost():
+            raise CandlefleetError("the Ray cluster has died; the same command goes on from here")
         self._alarms.set(time.monotonic() + LOOK_EVERY_S, self._look_around)
         if self._take_snapshot not in self._calls.values():
             self._calls[self._crew.monitor.snapshot.remote(sample())] = self._take_snapshot

@@ -226,9 +226,15 @@ def _work(
             dispatch = Dispatch(prepared.plan.chunks, lanes_of, retry.attempts)
             main = prepared.terms[Family.HISTORICAL]
             lanes = fleet.fetchers * fleet.threads
-            again = _again(prepared)
             assignment = Assignment(
-                run_id, prepared.store.uri, main, lanes, retry.outage_s, show, again
+                run_id,
+                prepared.store.uri,
+                main,
+                lanes,
+                retry.outage_s,
+                show,
+                _again(prepared),
+                cluster.is_lost,
             )
             run = Run(crew, dispatch, assignment, interrupt)
             worked.totals = run.totals

@@ -75,6 +75,20 @@ def test_a_run_is_heard_on_this_machine_only_and_kill_9_of_it_leaves_nothing(sca
     assert_gone(everyone)
 
 
+def test_a_run_whose_cluster_dies_says_so_and_leaves_nothing(scan: Scan) -> None:
+    slowed(scan, 0.4)
+    process = scan.start()
+    wait_until_committed(scan, process)
+    everyone = family(psutil.Process(process.pid))
+    (raylet,) = (each for each in everyone if each.name() == "raylet")
+    raylet.kill()
+    broken = finish(process)
+    assert broken.code == 1
+    assert "the Ray cluster has died" in broken.stderr
+    assert broken.summary["pending"] > 0
+    assert_gone(everyone)
+
+
 @pytest.mark.parametrize("moment", ["cluster.head", "gcs_server"])
 def test_a_signal_before_ray_is_there_ends_the_run_and_all_it_has_begun(
     scan: Scan, moment: str
