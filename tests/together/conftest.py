@@ -36,6 +36,7 @@ class Scan:
     folder: Path
     exchange: Lookalike
     config: dict[str, Any] = field(default_factory=dict)
+    within: tuple[str, ...] = ()  # a command by which it is run
 
     @property
     def store(self) -> Path:
@@ -45,7 +46,7 @@ class Scan:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.config))
         url = self.exchange.base_url
-        command = [sys.executable, "-m", "cluster", verb, str(path), "--json"]
+        command = [*self.within, sys.executable, "-m", "cluster", verb, str(path), "--json"]
         command += ["--store", str(self.store), "--base-url", url, *options]
         command += ["--assets-url", url] if verb == "scan" else []
         return subprocess.Popen(
