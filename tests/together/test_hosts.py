@@ -196,6 +196,7 @@ def relayed(hosts: Hosts, url: str, folder: Path) -> Iterator[None]:
             relay.wait()
 
 
+@pytest.mark.timeout(400)  # three hosts start one after the other
 def test_a_host_that_is_cut_off_costs_what_it_had_in_hand(
     scan: Scan, hosts: Hosts, tmp_path: Path
 ) -> None:
