@@ -45,7 +45,12 @@ import hashlib
 from cluster.interrupt import heed_signals
 heed_signals()
 print("deaf", flush=True)
-hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes, in which no handler of Python's is run
+while True:
+    try:
+        # Minutes, in which no handler of Python's is run.
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
+    except KeyboardInterrupt:  # the first came before it began
+        continue
 """
 
 
