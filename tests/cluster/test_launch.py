@@ -6,9 +6,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 import jsonschema
 import pytest
 import yaml
+from ray.autoscaler._private.aws.config import _check_ami
 from ray.autoscaler._private.util import prepare_config, validate_config
 from typer.main import get_command
 
@@ -137,6 +139,24 @@ def test_ray_itself_takes_the_config_for_ray_up(name: str) -> None:
 def test_rays_validator_would_have_refused_a_mistake(wrong: dict[str, Any]) -> None:
     with pytest.raises((jsonschema.ValidationError, ValueError)):
         validate_config(prepare_config(read("aws.yaml") | wrong))
+
+
+def test_every_machine_on_aws_has_an_image() -> None:
+    """By the step of `ray up` that follows the validator, and aborts where a region has no image of Ray's."""
+    config = prepare_config(read("aws.yaml"))
+    _check_ami(config)
+    for node_type in config["available_node_types"].values():
+        image = node_type["node_config"].pop("ImageId")
+        with pytest.raises(click.ClickException, match="has no ImageId"):
+            _check_ami(config)
+        node_type["node_config"]["ImageId"] = image
+
+
+def test_no_secret_is_made_with_the_newline_that_ends_its_file() -> None:
+    commands = (LAUNCH / "README.md").read_text().replace("\\\n", " ").splitlines()
+    made = [line for line in commands if "create secret" in line]
+    assert len(made) == 2
+    assert all("tr -d '\\n' <" in line and "=/dev/stdin" in line for line in made)
 
 
 @pytest.mark.parametrize(
