@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from cluster.exit import Exit
@@ -45,12 +46,7 @@ import hashlib
 from cluster.interrupt import heed_signals
 heed_signals()
 print("deaf", flush=True)
-while True:
-    try:
-        # Minutes, in which no handler of Python's is run.
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)
-    except KeyboardInterrupt:  # the first came before it began
-        continue
+hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # minutes, in which no handler of Python's is run
 """
 
 
@@ -58,6 +54,10 @@ def test_the_second_signal_ends_even_a_long_call_of_a_library() -> None:
     with subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
+        busy = psutil.Process(process.pid)
+        begun_s = busy.cpu_times().user
+        while busy.cpu_times().user < begun_s + 0.1:  # until it is deaf
+            pass
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == Exit.INTERRUPTED
