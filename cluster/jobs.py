@@ -247,7 +247,9 @@ def _trouble(details: JobDetails) -> str:
 
 
 def _config(entrypoint: str) -> str:
-    """The first word that may be a config's path."""
-    return next(
-        (word for word in shlex.split(entrypoint) if word.endswith((".yaml", ".yml", ".json"))), ""
-    )
+    """The first word that may be a config's path; none if no shell could read the words."""
+    try:
+        words = shlex.split(entrypoint)
+    except ValueError:
+        return ""
+    return next((word for word in words if word.endswith((".yaml", ".yml", ".json"))), "")

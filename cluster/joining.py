@@ -6,17 +6,21 @@ import hashlib
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from time import monotonic, sleep
 from typing import Any
 
 import psutil
 import ray
-from ray._private.authentication.authentication_token_setup import (
-    maybe_enable_token_auth_if_token_available,
+from ray.exceptions import (
+    ActorAlreadyExistsError,
+    AuthenticationError,
+    GetTimeoutError,
+    RayError,
+    RayTaskError,
+    RuntimeEnvSetupError,
 )
-from ray.exceptions import GetTimeoutError, RayError, RayTaskError, RuntimeEnvSetupError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.market.errors import CandlefleetError, UsageError
@@ -26,12 +30,19 @@ from actors.writer.folder import absolute
 #: A first process on a node, our code fetched and unpacked there.
 ANSWER_WITHIN_S = 60.0
 
+#: The same where the job's packages are installed first. Ray gives an installation ten minutes, and then
+#: says what was wrong with it.
+INSTALLED_WITHIN_S = 660.0
+_INSTALLERS = {"pip", "uv", "conda"}  # keys of a runtime environment
+
 #: The cluster notices the death of a driver in a second or two, and then frees the names of its actors.
 NAME_FREE_WITHIN_S = 5.0
 ASK_AGAIN_S = 0.5
 
 #: Where Ray looks for its token, if not in this user's ~/.ray.
 _TOKEN_VARIABLES = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+
+log = logging.getLogger(__name__)
 
 
 def bring_token(host: str, port: int | None) -> None:
@@ -45,8 +56,42 @@ def bring_token(host: str, port: int | None) -> None:
     source = next((found for found in sources if found is not None), None)
     if source is not None:
         os.environ |= source
-        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
-        maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
+        _take_token()
+
+
+def _take_token() -> None:
+    """Let Ray read its token anew: it has looked for one when it was imported."""
+    try:
+        from ray._private.authentication.authentication_token_setup import (
+            maybe_enable_token_auth_if_token_available as take,
+        )
+    except ImportError:
+        return  # an inner name of Ray's, and gone: whoever is refused is told what to set
+    logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
+    take(warn_if_disabled=False)
+
+
+def refusal(address: str, error: Exception) -> UsageError:
+    """Why Ray did not let us join, in the user's words."""
+    said = " ".join(str(error).split())
+    if isinstance(error, AuthenticationError):
+        problem = (
+            f"{address} wants its cluster's token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH "
+            "to a file that holds it"
+        )
+    elif said.startswith("Version mismatch"):
+        problem = (
+            f"{address} has another Ray or Python than this command, which needs the same. {said}"
+        )
+    elif "runtime env" in said and "conflict" in said:
+        problem = (
+            "the job's runtime environment has py_modules of its own, with which our code cannot reach "
+            "the nodes; submit it without them"
+        )
+    else:
+        reason = str(error).strip().partition("\n")[0]
+        problem = f"no Ray cluster answers at {address}: {reason}"
+    return UsageError(problem, "--address")
 
 
 def _is_here(host: str) -> bool:
@@ -77,7 +122,10 @@ def check_nodes() -> None:
     """
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     asked = {_asked(node["NodeID"]): _name(node) for node in nodes if node["Alive"]}
-    ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=ANSWER_WITHIN_S)
+    within_s = answers_within_s(ray.get_runtime_context().runtime_env)
+    if within_s > ANSWER_WITHIN_S:
+        log.warning("cluster.installing", extra={"nodes": len(asked), "minutes": within_s / 60})
+    ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=within_s)
     answers = {asked[ref]: _answer(ref, asked[ref]) for ref in ready}
     unfit = [f"{name}: {', '.join(lacks)}" for name, lacks in answers.items() if lacks]
     if unfit:
@@ -87,7 +135,12 @@ def check_nodes() -> None:
         )
     if silent:
         names = ", ".join(sorted(asked[ref] for ref in silent))
-        raise CandlefleetError(f"no answer in {ANSWER_WITHIN_S:g} s from {names} of the cluster")
+        raise CandlefleetError(f"no answer in {within_s:g} s from {names} of the cluster")
+
+
+def answers_within_s(runtime_env: Mapping[str, Any]) -> float:
+    """How long a first process on a node may take, in the runtime environment of the job."""
+    return INSTALLED_WITHIN_S if _INSTALLERS & runtime_env.keys() else ANSWER_WITHIN_S
 
 
 def _asked(node_id: str) -> Any:
@@ -139,7 +192,7 @@ def claimed(make: Callable[[], Any], store: str) -> Any:
     while True:
         try:
             return make()
-        except ValueError:  # Ray's word for a name that is taken
+        except ActorAlreadyExistsError:
             if monotonic() > until_s:
                 problem = "another run of this cluster is writing to it; wait for its end"
                 raise UsageError(problem, f"store {store}") from None

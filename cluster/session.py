@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
 import ray
+from ray.exceptions import AuthenticationError
 
 from actors.market.errors import UsageError
 from cluster.interrupt import Interrupt
-from cluster.joining import bring_token, check_nodes
+from cluster.joining import bring_token, check_nodes, refusal
 from cluster.local_cluster import Cluster
 from cluster.packing import fleet_env
 
@@ -61,16 +62,27 @@ def _join(address: str, *, with_code: bool) -> None:
             logging_level=logging.ERROR,
             runtime_env=fleet_env() if with_code else None,
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UsageError(f"no Ray cluster answers at {address}: {reason}", "--address") from error
+    except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
+        raise refusal(address, error) from error
     if with_code:
         check_nodes()
 
 
 def _reach(address: str) -> None:
-    """Raise UsageError if nothing listens there: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    """Raise UsageError if no cluster can be there.
+
+    If nothing listens, Ray itself would try for minutes. Through its client (`ray://`) we would be told
+    that we are on the head, and would look for the store there.
+    """
+    scheme, _, place = address.rpartition("://")
+    if scheme:
+        kind = "Ray's client's" if scheme == "ray" else "a dashboard's"
+        problem = (
+            f"{address} is {kind} address; run this on a node of the cluster with its HOST:PORT, or "
+            "give its dashboard's to `candlefleet submit`"
+        )
+        raise UsageError(problem, "--address")
+    host, _, port = place.rpartition(":")
     if not host or not port.isdigit():
         return  # such as `auto`, which Ray resolves
     bring_token(host, int(port))

@@ -66,3 +66,13 @@ def test_what_kept_a_job_from_beginning_is_told_by_the_end_of_rays_account(
     )
     assert job.trouble == told
     assert (job.config, job.exit) == ("some configs/all.yaml", code or 1)
+
+
+def test_an_entrypoint_that_no_shell_could_read_is_listed_all_the_same() -> None:
+    details = JobDetails(
+        type=JobType.SUBMISSION,
+        submission_id="raysubmit_1",
+        status=JobStatus.FAILED,
+        entrypoint="python -m cluster scan 'all.yaml",
+    )
+    assert (job_of(details).id, job_of(details).config) == ("raysubmit_1", "")
