@@ -75,19 +75,20 @@ def span(draw):
 
 def receipt(draw, key, frame, now, bars):
     first, last = span(draw)
-    status = draw.choices(list(Status), weights=[8, 1, 1])[0]
+    status = draw.choices(list(Status), weights=[8, 1, 2])[0]
     rows = sum(n for day, n in bars[key, frame].items() if day in whole(frame, first, last))
     rows += draw.choice([0, 0, 0, 1, 2, -1])
     at = now - timedelta(seconds=draw.randrange(14 * 24 * 3600), microseconds=draw.randrange(10**6))
     chunk = Chunk(key, key, frame, first, last)
     stored = status is Status.STORED
+    has_rows = stored or (status is Status.FAILED and draw.random() < 0.5)  # it lacked others
     told = at - timedelta(days=1) if stored and draw.random() < 0.04 else None
     return Receipt(
         chunk=chunk,
         status=status,
         run_id="r",
         fetched_at=at,
-        rows=max(0, rows) if stored else 0,
+        rows=max(0, rows) if has_rows else 0,
         attempts=draw.choice([0, 1, 1, 1]),
         outdates=told,
         final=draw.random() < 0.8,
@@ -147,7 +148,7 @@ class Naive:
 
     def audit(self, key, frame):
         """Losses as (days, least rows, most rows), and the receipts whose rows cannot be accounted for."""
-        told = self.of(key, frame, [Status.STORED, Status.EMPTY])
+        told = self.of(key, frame, list(Status))  # one that failed may have done either
         stored = [r for r in told if r.rows or r.revised]  # rows brought, or taken away
         losses, doubtful, accounted = [], [], set()
         for receipt in sorted(stored, key=lambda r: r.fetched_at, reverse=True):
@@ -201,7 +202,7 @@ class Naive:
             for frame in self.all_frames()
             for day in self.world.bars[key, frame]
         ]
-        stored = [r for r in self.world.receipts if r.status is Status.STORED and r.rows]
+        stored = [r for r in self.world.receipts if r.rows]
         firsts += [
             r.chunk.timeframe.bar_days(r.chunk.last)[1]
             for r in stored

@@ -273,6 +273,22 @@ def test_what_two_answers_took_away_is_not_lost(tmp_path):
     assert not [g for v in verdicts for g in v.gaps if g.reason is Reason.LOST]
 
 
+def test_what_two_answers_took_away_is_not_lost_though_the_second_failed_for_more(tmp_path):
+    """The 15th goes by the word of both; the 17th, which only the second lacks, is kept in doubt."""
+    uri = fill(str(tmp_path / "store"), Filling(), keys=[SBIN, REFERENCE], labels=["1day"])
+    january = Chunk(SBIN, SBIN, Timeframe.parse("1day"), date(2024, 1, 1), date(2024, 1, 31))
+    fifteenth, seventeenth = date(2024, 1, 15), date(2024, 1, 17)
+    for night, lacks in enumerate([[fifteenth], [fifteenth, seventeenth]]):
+        some = delivery(january, lacks, NOW + timedelta(days=night))
+        (told,) = StoreWriter(uri).commit([some]).receipts
+    assert (told.status, told.revised) == (Status.FAILED, 1)
+    found = found_in(uri, wants([SBIN], ["1day"]), NOW + timedelta(days=2))
+    assert not [gap for gap in found if gap[2] is Reason.LOST]
+    DeltaTable(f"{uri}/candles").delete(f"instrument_key = '{SBIN}' AND date = '2024-01-18'")
+    found = found_in(uri, wants([SBIN], ["1day"]), NOW + timedelta(days=2))
+    assert [gap[2] for gap in found if date(2024, 1, 18) in gap[3:5]] == [Reason.LOST]
+
+
 def test_a_store_held_against_its_own_receipts_is_whole_without_the_calendar(tmp_path):
     uri = fill(
         str(tmp_path / "store"), Filling(), keys=[SBIN, RELIANCE, INFY], labels=["1day", "5minute"]
