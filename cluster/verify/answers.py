@@ -25,6 +25,7 @@ _COLUMNS = (
     "first",
     "last",
     "rows",
+    "quarantined",
     "final",
     "revised",
     "attempts",
@@ -60,7 +61,7 @@ class Answers:
     asked: list[Span] = field(default_factory=list)  # answered, be it too early
     final: list[Span] = field(default_factory=list)  # answered once all had settled, each by itself
     stale: list[Span] = field(default_factory=list)  # the provider has rewritten its history since
-    empty: list[Span] = field(default_factory=list)  # of `final`, those that brought nothing
+    garbled: list[Span] = field(default_factory=list)  # of `final`, those with rows put aside
     bare: list[Span] = field(default_factory=list)  # by the provider, without a row
     stored: list[Stored] = field(default_factory=list)
     failed: list[DeadLetter] = field(default_factory=list)
@@ -176,7 +177,9 @@ def _given(
     series.asked.append(_span(first, last))
     series.stale += [_span(first, last)] if is_stale else []
     series.final += final
-    series.empty += () if is_stored else final
+    if row["quarantined"]:  # a bar that is not there may be among what was put aside
+        series.garbled += final
+        return ()
     return final if row["attempts"] or not is_derivable(timeframe) else ()
 
 

@@ -89,6 +89,7 @@ def receipt(draw, key, frame, now, bars):
         run_id="r",
         fetched_at=at,
         rows=max(0, rows) if has_rows else 0,
+        quarantined=draw.choice([0, 0, 0, 0, 1]),
         attempts=draw.choice([0, 1, 1, 1]),
         outdates=told,
         final=draw.random() < 0.8,
@@ -130,9 +131,10 @@ class Naive:
     def given_by(self, key, frame, day):
         """Of them, the provider's: what was made of minutes, without a request, says nothing new.
 
-        Nor does one that counts rows of which nobody knows where they are.
+        Nor does one that counts rows of which nobody knows where they are, or of which some are put aside.
         """
         held = [r for r in self.held_by(key, frame, day) if r.attempts or frame != MINUTES]
+        held = [r for r in held if not r.quarantined]
         return [r for r in held if r not in self.audit(key, frame)[1]]
 
     def is_stale(self, receipt):
@@ -257,12 +259,12 @@ class Naive:
             return Reason.LOST
         if traded:
             return Reason.MISSING
-        if self.held_by(key, frame, label, [Status.EMPTY]):
-            return Reason.EMPTY
         if days[-1] < self.listed_by(key):
             return Reason.BEFORE_LISTING
-        given = len(self.given_by(key, frame, label))
-        return Reason.NO_TRADE if given + silent >= 2 else Reason.UNCONFIRMED
+        told = len(self.given_by(key, frame, label)) + silent
+        if told == 0 and any(r.quarantined for r in held):
+            return Reason.GARBLED
+        return Reason.NO_TRADE if told >= 2 else Reason.UNCONFIRMED
 
     def dead_letter(self, key, frame, days):
         """A chunk's newest receipt says failed, and no answer since covers its days."""
