@@ -22,6 +22,7 @@ COUNTS = pa.schema(
         pa.field("date", pa.date32()),
         pa.field("bars", pa.int64()),
         pa.field("traded", pa.int64()),
+        pa.field("final", pa.int64()),
     ]
 )
 
@@ -52,6 +53,7 @@ class Presence:
         """
         traded = f"count(*) FILTER (WHERE volume > 0 OR {_INDEX})"
         bars = f"count(*) AS bars, {traded if timeframe.unit is Unit.DAY else 'count(*)'} AS traded"
+        bars = f"{bars}, count(*) FILTER (WHERE final) AS final"
         few = instrument_keys if len(instrument_keys) <= _FEW else None
         chosen = selecting(instrument_keys=few, timeframe=timeframe)
         for begin, end in _years(first, last):

@@ -191,6 +191,7 @@ class Examination:
         return Evidence(
             due=wanted & (may_be_due | present),
             present=present,
+            provisional=bars.labelled(self._counts.provisional(key, timeframe)),
             answered=answered > 0,
             given=bars.labelled(mine.given),
             asked=bars.any(days.held(answers.asked)),

@@ -43,7 +43,7 @@ class Reason(StrEnum):
     """Why a bar is not there, or not to be relied on."""
 
     NEVER_ASKED = "never asked"
-    FAILED = "failed"  # and no later answer came
+    FAILED = "failed"  # and no later answer came; what stands is in doubt
     NOT_FINAL = "asked too early"  # before it had settled
     STALE = "rewritten since"  # the provider's history is another than when it was asked
     LOST = "stored, but gone"  # its receipt counts rows that do not stand
@@ -77,6 +77,7 @@ class Evidence:
 
     due: Mask  # wanted, settled by now, and the exchange was open on one of its days
     present: Mask  # it stands in the store
+    provisional: Mask  # what stands of it is not final, or no longer
     answered: Mask  # whole, and after it had settled
     given: Ints  # such answers of the provider, sound ones; none was asked where bars are derived
     asked: Mask  # answered at all, be it too early
@@ -98,6 +99,8 @@ def judge(of: Evidence) -> Codes:
         (unanswered & of.stale, Reason.STALE),
         (unanswered & of.asked, Reason.NOT_FINAL),
         (unanswered, Reason.NEVER_ASKED),
+        # An answer lacked it that came after the one that brought it.
+        (of.present & of.provisional & of.failed, Reason.FAILED),
         (of.present, None),
         # Of a receipt that lacks rows, a bar may still be one that there never was.
         (of.lost & (of.traded | (of.silent == 0)), Reason.LOST),

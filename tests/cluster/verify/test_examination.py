@@ -40,6 +40,7 @@ class World:
     wanted: dict  # series: days
     receipts: list[Receipt]
     bars: dict  # series: {day: bars}
+    provisional: dict  # series: days on which one of them is not final
 
 
 #: Whole worlds, drawn by hand: one by one, hypothesis would mostly draw empty ones.
@@ -52,7 +53,7 @@ def world(seed):
     minutes = draw.randrange(12 * 24 * 60)
     now = datetime(2024, 2, 6, tzinfo=IST) + timedelta(minutes=minutes)
     closed = draw.sample(SPAN, 3)
-    bars, receipts, wanted = {}, [], {}
+    bars, provisional, receipts, wanted = {}, {}, [], {}
     for key in KEYS:
         listed = draw.choice([FIRST, FIRST, draw.choice(SPAN)])
         idle = draw.sample(SPAN, draw.choice([0, 1, 4]))
@@ -61,12 +62,13 @@ def world(seed):
             days = {frame.bar_days(day)[0] for day in open_ if draw.random() < 0.95}
             days |= {frame.bar_days(day)[0] for day in draw.sample(SPAN, draw.choice([0, 0, 0, 1]))}
             bars[key, frame] = {day: draw.randint(1, 3) for day in sorted(days)}
+            provisional[key, frame] = {day for day in sorted(days) if draw.random() < 0.2}
             if draw.random() < 0.8:
                 wanted[key, frame] = whole(frame, *span(draw))
             receipts += [
                 receipt(draw, key, frame, now, bars) for _ in range(draw.choice([0, 1, 1, 2, 3]))
             ]
-    return World(now, wanted, receipts, bars)
+    return World(now, wanted, receipts, bars, provisional)
 
 
 def span(draw):
@@ -251,7 +253,8 @@ class Naive:
                 return Reason.NOT_FINAL
             return Reason.NEVER_ASKED
         if present:
-            return None
+            in_doubt = label in self.world.provisional[key, frame]
+            return Reason.FAILED if in_doubt and self.dead_letter(key, frame, days) else None
         others = [f for f in (DAILY, MINUTES) if f != frame]
         traded = any(self.has_bar(key, day, others) for day in days)
         silent = min(self.silent(key, frame, day) for day in days)
@@ -296,9 +299,10 @@ def examination(world):
     counts = Counts(keys, days)
     for frame in frames:
         rows = [
-            {"instrument_key": key, "date": day, "bars": n, "traded": n}
+            {"instrument_key": key, "date": day, "bars": n, "traded": n, "final": final}
             for key in KEYS
             for day, n in world.bars[key, frame].items()
+            for final in [n - (day in world.provisional[key, frame])]
         ]
         counts.take(frame, [pa.Table.from_pylist(rows, schema=COUNTS)])
     wanted = {

@@ -268,6 +268,25 @@ def test_an_answer_of_which_rows_were_put_aside_vouches_for_no_missing_bar(tmp_p
     assert "likely" not in str(told)
 
 
+@pytest.mark.parametrize("lacks", [[date(2024, 1, day) for day in range(10, 20)], "empty"])
+def test_bars_that_stand_and_that_the_last_answer_lacks_are_told(tmp_path, lacks):
+    """Each by itself, and those alone are asked for: they count again once an answer brings them."""
+    uri = fill(str(tmp_path / "store"), Filling(), keys=[SBIN, REFERENCE], labels=["1day"])
+    some = wants([SBIN], ["1day"])
+    january = Chunk(SBIN, SBIN, Timeframe.parse("1day"), date(2024, 1, 1), date(2024, 1, 31))
+    StoreWriter(uri).commit([delivery(january, lacks, NOW)])
+    doubted = Store(uri).candles(symbols=SBIN, first="2024-01-01", last="2024-01-31").to_arrow()
+    days = doubted.filter(pc.invert(doubted["final"]))["date"].to_pylist()
+    (gap,) = (gap for v in verify(Store(uri), some, NOW).verdicts for gap in v.gaps)
+    assert len(days) == (22 if lacks == "empty" else 8)
+    assert (gap.reason, gap.first, gap.last) == (Reason.FAILED, days[0], days[-1])
+    assert f"lacks {len(days)} candles that stand" in gap.note
+    (chunk,) = repair(verify(Store(uri), some, NOW)).chunks
+    assert (chunk.first, chunk.last) == (days[0], days[-1])
+    StoreWriter(uri).commit([delivery(chunk, at=NOW + timedelta(hours=1))])
+    assert found_in(uri, some, NOW + timedelta(hours=2)) == []
+
+
 def test_without_the_calendar_silent_days_are_undecided_and_one_request_decides_them(tmp_path):
     uri = fill(str(tmp_path / "store"), Filling(), keys=[SBIN, INFY], labels=["1day"])
     some = wants([SBIN, INFY], ["1day"])
