@@ -80,6 +80,11 @@ def verify_store(
     store: Store, first: date | None, last: date | None, *, strict: bool = False
 ) -> Verified:
     """Hold a store against all that was ever asked for it, within `first` and `last`."""
+    if first and last and first > last:
+        raise UsageError(f"the first day comes after the last, {last}", "--from")
+    store = store.still()
+    if store.candles_version() is None:
+        raise UsageError(f"there is no store at {store.uri} yet", "--store")
     wants = _asked(store, first or date.min, last or date.max)
     if not wants:
         raise UsageError(f"{store.uri} was never asked to hold anything there", "--store")
