@@ -261,7 +261,7 @@ def test_an_answer_of_which_rows_were_put_aside_vouches_for_no_missing_bar(tmp_p
     StoreWriter(uri).commit([garbled])
     some = wants([SBIN], ["1day"])
     assert found_in(uri, some) == [(SBIN, "1day", Reason.GARBLED, week[0], week[-1], 5)]
-    assert verify_store(Store(uri), None, None).exit is Exit.INCOMPLETE
+    assert verify_store(Store(uri), None, None).exit() is Exit.INCOMPLETE
     StoreWriter(uri).commit([delivery(chunk, week, NOW)])
     assert [gap[2] for gap in found_in(uri, some)] == [Reason.UNCONFIRMED]
     (told,) = (s for s in screens(verify(Store(uri), some, NOW)) if "single answer" in str(s))
@@ -342,10 +342,10 @@ def test_a_store_held_against_its_own_receipts_is_whole_without_the_calendar(tmp
         str(tmp_path / "store"), Filling(), keys=[SBIN, RELIANCE, INFY], labels=["1day", "5minute"]
     )
     verified = verify_store(Store(uri), None, None)
-    assert (verified.exit, verified.found.grade) == (Exit.DONE, Grade.COMPLETE)
+    assert (verified.exit(), verified.found.grade) == (Exit.DONE, Grade.COMPLETE)
     assert len(verified.found.undecided) == 10
     DeltaTable(f"{uri}/candles").delete("date = '2024-01-16' AND timeframe = '5minute'")
-    assert verify_store(Store(uri), None, None).exit is Exit.INCOMPLETE
+    assert verify_store(Store(uri), None, None).exit() is Exit.INCOMPLETE
 
 
 def test_of_a_store_held_against_its_own_receipts_only_days_that_were_asked_for_are_due(tmp_path):
@@ -354,7 +354,7 @@ def test_of_a_store_held_against_its_own_receipts_only_days_that_were_asked_for_
     spans = [(date(2022, 1, 3), date(2022, 1, 31)), (date(2024, 1, 1), date(2024, 1, 31))]
     asked = [Chunk(k, k, daily, *span) for k in (SBIN, INFY, REFERENCE) for span in spans]
     StoreWriter(uri).commit([delivery(chunk) for chunk in asked])
-    assert verify_store(Store(uri), None, None).exit is Exit.DONE
+    assert verify_store(Store(uri), None, None).exit() is Exit.DONE
     (within, *_) = verify_store(Store(uri), date(2022, 1, 10), date(2024, 1, 5)).found.verdicts
     assert within.due == within.there == 15 + 5
 
@@ -362,7 +362,7 @@ def test_of_a_store_held_against_its_own_receipts_only_days_that_were_asked_for_
     StoreWriter(uri).commit([delivery(late, "fail")])
     verified = verify_store(Store(uri), None, None)
     (gap,) = (gap for verdict in verified.found.verdicts for gap in verdict.gaps)
-    assert (verified.exit, gap.reason) == (Exit.INCOMPLETE, Reason.FAILED)
+    assert (verified.exit(), gap.reason) == (Exit.INCOMPLETE, Reason.FAILED)
     assert (gap.first, gap.last) == (date(2024, 2, 1), date(2024, 2, 6))
 
 
@@ -370,8 +370,8 @@ def test_what_one_answer_lacks_fails_only_the_strict(tmp_path):
     """A thin share's silent days are told, and no alarm; beside a true gap they do not hide it."""
     uri = fill(str(tmp_path / "store"), Filling(), keys=[CIPLA, REFERENCE], labels=["1day"])
     mild = verify_store(Store(uri), None, None)
-    assert (mild.found.grade, mild.exit) == (Grade.UNCONFIRMED, Exit.DONE)
-    assert verify_store(Store(uri), None, None, strict=True).exit is Exit.INCOMPLETE
+    assert (mild.found.grade, mild.exit()) == (Grade.UNCONFIRMED, Exit.DONE)
+    assert mild.exit(strict=True) is Exit.INCOMPLETE
     told = as_dict(mild.found)
     assert (told["complete"], told["unconfirmed"], told["with_gaps"]) == (1, 1, 0)
     assert told["gaps"] == []
@@ -380,7 +380,7 @@ def test_what_one_answer_lacks_fails_only_the_strict(tmp_path):
 
     DeltaTable(f"{uri}/candles").delete(f"period = '2024' AND instrument_key = '{CIPLA}'")
     lost = verify_store(Store(uri), None, None)
-    assert (lost.found.grades, lost.exit) == (
+    assert (lost.found.grades, lost.exit()) == (
         {CIPLA: Grade.GAPS, REFERENCE: Grade.COMPLETE},
         Exit.INCOMPLETE,
     )
@@ -392,9 +392,9 @@ def test_a_version_is_held_against_what_was_known_when_it_was_the_newest(tmp_pat
     version = Store(uri).candles_version()
     fill(uri, Filling(), keys=[INFY], labels=["1day"])
     DeltaTable(f"{uri}/candles").delete("date = '2024-01-16'")
-    assert verify_store(Store(uri), None, None).exit is Exit.INCOMPLETE
+    assert verify_store(Store(uri), None, None).exit() is Exit.INCOMPLETE
     then = verify_store(Store(uri).at(version), None, None)
-    assert (then.exit, then.found.candles_version) == (Exit.DONE, version)
+    assert (then.exit(), then.found.candles_version) == (Exit.DONE, version)
     assert {i.instrument_key for i in then.found.instruments} == {SBIN, REFERENCE}
 
 
