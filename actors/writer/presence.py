@@ -15,7 +15,8 @@ from actors.writer.predicate import quoted, selecting
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-#: Of one instrument on one day. A day bar without volume is counted in `bars`, but not in `traded`.
+#: Of one instrument on one day. A day bar without volume is counted in `bars`, but not in `traded`; one that
+#: may still change, or is in doubt, not in `final`.
 COUNTS = pa.schema(
     [
         pa.field("instrument_key", pa.string()),
