@@ -22,6 +22,9 @@ from cluster.wording import counted, printable
 #: So many runs and dead letters are listed for people; `--json` gives all.
 LISTED = 15
 
+_COUNTS = ("planned", "failed", "rows")
+_VERSIONS = ("began_version", "candles_version")  # of the candles; None: there was no table
+
 
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
@@ -150,11 +153,10 @@ def _runs(runs: list[dict[str, Any]]) -> Table:
     table = Table(*heads, title="Runs, newest first", title_justify="left")
     table.columns[0].no_wrap = True  # a run's id is for copying
     for run in runs[:LISTED]:
-        numbers = [run.get(name) for name in ("planned", "failed", "rows")]
-        counts = ["" if n is None else f"{n:,}" for n in numbers]
-        ends = [run.get(name) for name in ("began_version", "candles_version")]
+        counts = [f"{run[name]:,}" if name in run else "" for name in _COUNTS]
+        ends = [run.get(name) for name in _VERSIONS]
         versions = "..".join("" if end is None else str(end) for end in ends)
-        table.add_row(run["run_id"], run["outcome"], *counts, versions)
+        table.add_row(printable(run["run_id"]), printable(run["outcome"]), *counts, versions)
     return table
 
 
@@ -172,7 +174,9 @@ def _run(store: Store, run_id: str, wrote: int | None) -> dict[str, Any]:
     folder = store.run(run_id)
     report = folder.read("report.json")
     if report is not None:
-        return {"run_id": run_id, "outcome": "its report is damaged", **_content(report)}
+        told = _content(report)
+        damaged = {"run_id": run_id, "outcome": "its report is damaged"}
+        return {**damaged, **told, "run_id": run_id}
     manifest = _content(folder.read("manifest.json") or b"{}")
     known = {name: manifest[name] for name in manifest.keys() & {"began", "began_version"}}
     known |= {} if wrote is None else {"candles_version": wrote}
@@ -183,9 +187,19 @@ def _content(file: bytes) -> dict[str, Any]:
     """What a run wrote; nothing, if others have written there."""
     try:
         content = json.loads(file)
-    except ValueError:
+        json.dumps(content, ensure_ascii=False).encode()  # half a character could not be printed
+    except (ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    return content if isinstance(content, dict) and _is_sound(content) else {}
+
+
+def _is_sound(content: dict[str, Any]) -> bool:
+    """Whether what is read of it here is of its kind; the rest is only passed on."""
+    return (
+        isinstance(content.get("outcome", ""), str)
+        and all(isinstance(content.get(name, 0), int) for name in _COUNTS)
+        and all(isinstance(content.get(name), int | None) for name in _VERSIONS)
+    )
 
 
 def _version(run: dict[str, Any]) -> int:

@@ -138,8 +138,7 @@ class Store:
             last=naming.day_of(last, "last"),
             final_only=final_only,
         )
-        wanted = naming.columns_of(columns, USUAL, COLUMNS)
-        return Candles(opened.candles, self.uri, choice, wanted)
+        return Candles(opened.candles, self.uri, choice, naming.columns_of(columns, USUAL, COLUMNS))
 
     def presence(self) -> Presence:
         """Counts what stands in the version that is the newest now, and stays with it."""

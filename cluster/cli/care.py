@@ -80,20 +80,19 @@ def verify(
     if config is not None:
         settings = load_config(config, store, base_url, assets_url, first, last)
         if fetch:
-            done = repair_config(settings, console(), address, strict=strict)
+            done = repair_config(settings, console(), address)
         else:
-            held = opened(settings.store, version, as_of)
-            done = verify_config(settings, held, strict=strict)
+            done = verify_config(settings, opened(settings.store, version, as_of))
     elif fetch:
         raise UsageError("needs a CONFIG, which says from where to fetch and how fast", "--fetch")
     elif store is None:
         raise UsageError("give a CONFIG, or --store URI to hold it against its own receipts")
     else:
         days = day_of(first, "--from"), day_of(last, "--to")
-        done = verify_store(opened(store, version, as_of), *days, strict=strict)
+        done = verify_store(opened(store, version, as_of), *days)
     say(done.lines)
     _show(done.found, as_json=as_json)
-    raise typer.Exit(done.exit)
+    raise typer.Exit(done.exit(strict=strict))
 
 
 def _show(found: Verification, *, as_json: bool) -> None:

@@ -36,7 +36,7 @@ class Testimony:
 
     bars: Ints
     traded: Mask
-    given: Ints  # answers of the provider; none whose rows cannot be accounted for
+    given: Ints  # sound answers of the provider; none whose rows cannot be accounted for
     silent: Ints  # of them, those without a bar; 0 where rows of theirs are lost
     losses: list[Loss]
 
@@ -191,12 +191,13 @@ class Examination:
         return Evidence(
             due=wanted & (may_be_due | present),
             present=present,
+            provisional=bars.labelled(self._counts.provisional(key, timeframe)),
             answered=answered > 0,
             given=bars.labelled(mine.given),
             asked=bars.any(days.held(answers.asked)),
             stale=bars.any(days.held(answers.stale)),
             failed=bars.any(days.held(letter.span for letter in answers.failed)),
-            empty=bars.labelled(days.counted(answers.empty)) > 0,
+            garbled=bars.labelled(days.counted(answers.garbled)) > 0,
             lost=bars.any(days.held(loss.extent for loss in mine.losses)),
             traded=bars.any(traded),
             silent=bars.least(silent),

@@ -36,24 +36,27 @@ _ENDED = (Exit.DONE, Exit.INCOMPLETE)  # runs that nothing has cut off
 @dataclass(frozen=True, slots=True)
 class Verified:
     found: Verification
-    exit: Exit
+    run: Exit = Exit.DONE  # of the run that asked for what was missing
+    unforgiven: int = 0  # names that are unresolved, and must not be
     lines: tuple[str, ...] = ()  # beside it, for people
 
+    def exit(self, *, strict: bool = False) -> Exit:
+        """`strict`: what is unconfirmed counts as missing."""
+        passes = self.found.grade <= (Grade.COMPLETE if strict else Grade.UNCONFIRMED)
+        if self.run in _ENDED and (self.unforgiven or not passes):
+            return Exit.INCOMPLETE
+        return self.run
 
-def verify_config(config: RunConfig, store: Store, *, strict: bool = False) -> Verified:
-    """Hold the store against all that a config asks for.
 
-    `store` is the config's, at its newest or as it was. `strict`: what is unconfirmed counts as missing.
-    """
+def verify_config(config: RunConfig, store: Store) -> Verified:
+    """Hold the store, the config's at its newest or as it was, against all that the config asks for."""
     with provider_of(config) as provider:
         wants = wants_of(config, provider.assets_url, provider.state_dir, datetime.now(UTC))
     found = verify(store, _due(wants), _moment(store))
-    return _verified(found, wants, Exit.DONE, strict=strict)
+    return _verified(found, wants, Exit.DONE)
 
 
-def repair_config(
-    config: RunConfig, console: Console, address: str | None = None, *, strict: bool = False
-) -> Verified:
+def repair_config(config: RunConfig, console: Console, address: str | None = None) -> Verified:
     """Ask for what is missing or unconfirmed by an ordinary run, and hold the store again.
 
     Nobody else writes to the store meanwhile.
@@ -65,7 +68,7 @@ def repair_config(
         store, due = prepared.store, _due(prepared.wants)
         found = verify(store, due, datetime.now(UTC))
         if not (found.grade or found.undecided):
-            return _verified(found, prepared.wants, Exit.DONE, strict=strict)
+            return _verified(found, prepared.wants, Exit.DONE)
         prepared = replace(prepared, plan=repair(found, derive=config.derive))
         with cluster_for(provider, address, console) as cluster:
             run = execute(prepared, console, cluster)
@@ -73,18 +76,20 @@ def repair_config(
         has_ended = config.derive and run.exit in _ENDED
         if has_ended and make_again(store, found, run.summary.run_id):
             found = verify(store, due, datetime.now(UTC))
-    return _verified(found, prepared.wants, run.exit, run.lines, strict=strict)
+    return _verified(found, prepared.wants, run.exit, run.lines)
 
 
-def verify_store(
-    store: Store, first: date | None, last: date | None, *, strict: bool = False
-) -> Verified:
+def verify_store(store: Store, first: date | None, last: date | None) -> Verified:
     """Hold a store against all that was ever asked for it, within `first` and `last`."""
+    if first and last and first > last:
+        raise UsageError(f"the first day comes after the last, {last}", "--from")
+    store = store.still()
+    if store.candles_version() is None:
+        raise UsageError(f"there is no store at {store.uri} yet", "--store")
     wants = _asked(store, first or date.min, last or date.max)
     if not wants:
         raise UsageError(f"{store.uri} was never asked to hold anything there", "--store")
-    found = verify(store, wants, _moment(store))
-    return Verified(found, Exit.DONE if _passes(found, strict=strict) else Exit.INCOMPLETE)
+    return Verified(verify(store, wants, _moment(store)))
 
 
 def _due(wants: Wants) -> tuple[Want, ...]:
@@ -97,17 +102,9 @@ def _moment(store: Store) -> datetime:
     return min(store.until or now, now)
 
 
-def _passes(found: Verification, *, strict: bool) -> bool:
-    return found.grade <= (Grade.COMPLETE if strict else Grade.UNCONFIRMED)
-
-
-def _verified(
-    found: Verification, wants: Wants, run: Exit, lines: Sequence[str] = (), *, strict: bool
-) -> Verified:
+def _verified(found: Verification, wants: Wants, run: Exit, lines: Sequence[str] = ()) -> Verified:
     found = replace(found, unresolved=wants.unresolved)
-    if run in _ENDED and (wants.unforgiven or not _passes(found, strict=strict)):
-        run = Exit.INCOMPLETE
-    return Verified(found, run, (*wants.warnings, *wants.notes, *lines))
+    return Verified(found, run, wants.unforgiven, (*wants.warnings, *wants.notes, *lines))
 
 
 def _asked(store: Store, first: date, last: date) -> Sequence[Want]:

@@ -3,6 +3,7 @@
 A provider that skips a day says nothing of it, and one answer may be wrong. So a session without a
 bar is suspicious after one answer and believed after two: the same days asked again, or another
 timeframe of the instrument that has no bar there either. A bar of another timeframe refutes both.
+An empty answer is one like any other; one of which rows were put aside as garbled is no witness at all.
 Missing minutes of a day that has others are no gap: in a minute without a trade there is no bar.
 A thin share has many days without a trade, so what only one answer lacks is unconfirmed, not missing.
 """
@@ -42,15 +43,15 @@ class Reason(StrEnum):
     """Why a bar is not there, or not to be relied on."""
 
     NEVER_ASKED = "never asked"
-    FAILED = "failed"  # and no later answer came
+    FAILED = "failed"  # and no later answer came; what stands is in doubt
     NOT_FINAL = "asked too early"  # before it had settled
     STALE = "rewritten since"  # the provider's history is another than when it was asked
     LOST = "stored, but gone"  # its receipt counts rows that do not stand
     MISSING = "missing although asked"  # a bar of another timeframe shows that it traded
+    GARBLED = "answered, but garbled"  # rows were put aside, and no other answer tells of the day
     UNCONFIRMED = "no bar, by one answer"
     # What follows is no gap.
     BEFORE_LISTING = "before its first bar"
-    EMPTY = "answered as empty"
     NO_TRADE = "no trade, by two answers"
 
     @property
@@ -66,7 +67,7 @@ class Reason(StrEnum):
         return CODED.index(self) + 1
 
 
-_EXPLAINED = frozenset({Reason.BEFORE_LISTING, Reason.EMPTY, Reason.NO_TRADE})
+_EXPLAINED = frozenset({Reason.BEFORE_LISTING, Reason.NO_TRADE})
 CODED = tuple(Reason)
 
 
@@ -76,12 +77,13 @@ class Evidence:
 
     due: Mask  # wanted, settled by now, and the exchange was open on one of its days
     present: Mask  # it stands in the store
+    provisional: Mask  # what stands of it is not final, or no longer
     answered: Mask  # whole, and after it had settled
-    given: Ints  # such answers of the provider; none was asked where bars are derived
+    given: Ints  # such answers of the provider, sound ones; none was asked where bars are derived
     asked: Mask  # answered at all, be it too early
     stale: Mask  # answered before the provider rewrote its history
     failed: Mask  # a dead letter's
-    empty: Mask  # answered for good, and expressly with nothing
+    garbled: Mask  # answered for good, but for rows that were put aside
     lost: Mask  # rows of its receipt are not there
     traded: Mask  # another timeframe of the instrument has a bar there
     silent: Ints  # sound answers of the other timeframes that have none
@@ -90,20 +92,22 @@ class Evidence:
 
 def judge(of: Evidence) -> Codes:
     """The code of the reason why each bar is a gap or not there; 0 for all others."""
-    unanswered = ~of.answered
+    unanswered, told = ~of.answered, of.given + of.silent
     cases = [
         (~of.due, None),
         (unanswered & of.failed, Reason.FAILED),
         (unanswered & of.stale, Reason.STALE),
         (unanswered & of.asked, Reason.NOT_FINAL),
         (unanswered, Reason.NEVER_ASKED),
+        # An answer lacked it that came after the one that brought it.
+        (of.present & of.provisional & of.failed, Reason.FAILED),
         (of.present, None),
         # Of a receipt that lacks rows, a bar may still be one that there never was.
         (of.lost & (of.traded | (of.silent == 0)), Reason.LOST),
         (of.traded, Reason.MISSING),
-        (of.empty, Reason.EMPTY),
         (of.unlisted, Reason.BEFORE_LISTING),
-        (of.given + of.silent >= BELIEVED, Reason.NO_TRADE),
+        (told >= BELIEVED, Reason.NO_TRADE),
+        (of.garbled & (told == 0), Reason.GARBLED),
     ]
     codes = [np.uint8(0 if reason is None else reason.code) for _, reason in cases]
     found: Codes = np.select([case for case, _ in cases], codes, np.uint8(Reason.UNCONFIRMED.code))

@@ -156,8 +156,8 @@ def _doubts(found: Collection[tuple[Verdict, Gap]]) -> str:
     symbols = list(dict.fromkeys(verdict.instrument.symbol for verdict, _ in found))
     return (
         f"Unconfirmed: {counted(sessions, 'session')} of {_named(symbols)} without a bar, by a single "
-        "answer. Most likely there was no trade. candlefleet verify CONFIG --fetch asks once more: two "
-        "answers are believed."
+        "answer. There was no trade, or the answer lacked it: candlefleet verify CONFIG --fetch asks once "
+        "more, and two answers are believed."
     )
 
 

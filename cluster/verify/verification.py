@@ -59,8 +59,9 @@ def verify(store: Store, wants: Sequence[Want], now: datetime) -> Verification:
     """Find every gap in what `wants` ask for, as far as it can be there at `now`."""
     wanted = wanted_days(wants, now)
     instruments = {want.instrument.instrument_key: want.instrument for want in wants}
+    store = store.still()
     presence = store.presence()
-    receipts = _of_version(store.receipts(), presence.version, {*instruments, REFERENCE})
+    receipts = _of_these(store.receipts(), {*instruments, REFERENCE})
     examination = _examine(wanted, answers(receipts, now), presence, now) if wanted else None
     return Verification(
         store=store.uri,
@@ -79,11 +80,9 @@ def verify(store: Store, wants: Sequence[Want], now: datetime) -> Verification:
     )
 
 
-def _of_version(receipts: pa.Table, version: int | None, keys: Collection[str]) -> pa.Table:
-    """What was known of these instruments when the candles had that version."""
-    newer = pc.greater(receipts["candles_version"], -1 if version is None else version)
-    ours = pc.is_in(receipts["instrument_key"], pa.array(sorted(keys), pa.string()))
-    return receipts.filter(pc.and_not(ours, pc.fill_null(newer, False)))
+def _of_these(receipts: pa.Table, instrument_keys: Collection[str]) -> pa.Table:
+    keys = pa.array(sorted(instrument_keys), pa.string())
+    return receipts.filter(pc.is_in(receipts["instrument_key"], keys))
 
 
 def _examine(

@@ -164,6 +164,15 @@ def test_stdout_takes_every_format_as_a_file_does(store, tmp_path, monkeypatch, 
     assert list(READ[form](piped)) == list(READ[form](named))
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.parametrize("form", list(Format))
+def test_a_full_disk_behind_stdout_is_said(store, monkeypatch, form):
+    with Path("/dev/full").open("wb") as full:
+        monkeypatch.setattr("cluster.export._STDOUT", full.fileno())
+        with pytest.raises(UsageError, match=r"stdout cannot be written \(No space left"):
+            export(store, format=form, out=None)
+
+
 def test_an_empty_store_and_a_missing_folder_are_said(tmp_path):
     """Before anything is written."""
     nowhere = Store(str(tmp_path / "nowhere"))

@@ -70,15 +70,20 @@ def test_what_others_wrote_is_shown_as_it_is_and_commands_nothing(
     letter = failed(Kit(), "NSE_EQ|[/b]", Cause.BAD_REQUEST).receipt
     error = "[/red] \x1b]0;title\x07 :smile:"
     StoreWriter(store.uri).commit([Delivery(replace(letter, error=error))])
-    for report in (b"{", b"[1]", b"{}"):
+    damaged = [b"{", b"[1]", b"{}", b"[" * 100_000, b'{"notes": "\\ud800"}', b'{"run_id": 5}']
+    damaged += [b'{"candles_version": "x"}', b'{"planned": "many"}', b'{"rows": null}']
+    for report in damaged:
         store.run("20240609-9").write("report.json", report)
         run = look(store).runs[0]
         assert run == {"run_id": "20240609-9", "outcome": "its report is damaged"}
+    store.run("20240609-9").write("report.json", b'{"outcome": "\\u001b]0;done"}')
     monkeypatch.setenv("COLUMNS", "200")
     for table in tables(look(store)):
         console(stderr=False).print(table)
     shown = capsys.readouterr().out
     assert "[/b]" in shown
+    assert "\N{REPLACEMENT CHARACTER}]0;done" in shown
+    assert "\x1b" not in shown
     assert "[/red] \N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER} :smile:" in shown
     say([error])
     assert "\x1b" not in capsys.readouterr().err

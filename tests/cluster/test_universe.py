@@ -306,6 +306,7 @@ def test_names_of_one_instrument_are_taken_once_and_counted() -> None:
         "Symbol\nSBIN\n  # not yet: TCS\n",
         "# as a spreadsheet writes it, here\nSymbol;Name;ISIN Code\nSBIN;Bank, of India;INE062A01020\n",
         "Name\tSymbol\nBank; of India\tSBIN\n",
+        "Name, short, legal;Symbol\nBank, of India;SBIN\n",
     ],
 )
 def test_a_listing_is_read_in_all_its_usual_shapes(tmp_path: Path, content: str) -> None:
