@@ -74,8 +74,9 @@ class StoreWriter:
 
         Rows replace what stood on their chunk's days. What is as it stands stays where it is, and the
         receipt says how much of the rest had been final (`revised`). What an answer lacks goes only if
-        an earlier one lacked it too: until then it is kept, and the receipt says failed, cause
-        `vanished`. What was computed and came out empty removes nothing.
+        one of an earlier day lacked it too, or if it was never final and the day's other bars came:
+        until then it is kept, and the receipt says failed, cause `vanished`. What was computed and came
+        out empty removes nothing.
         """
         for delivery in deliveries:
             check(delivery)
