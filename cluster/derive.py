@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from actors.fetcher.receipt import CHANGES_FOR
 from actors.market.candles import BARS, TS, Delivery, label_candles
 from actors.market.chunk import Receipt, Status
+from actors.market.errors import StoreError
 from actors.market.resampling import openings_of, resampled
 from actors.market.session_days import REFERENCE
 from actors.market.sessions import depends_on_opening, ist_date, opening_minute, settled_at
@@ -71,7 +72,7 @@ def compute(store: Store, some: Sequence[Due], run_id: str, *, forming: bool = F
 
     Each chunk gets a receipt that tells of no request, as if its bars had come when its minutes did.
     Rows and receipts are committed like any others: what a crash leaves undone is due again. Raises
-    StoreError as any writer does.
+    StoreError if they cannot be.
     """
     if not some:
         return Derived()
@@ -80,7 +81,10 @@ def compute(store: Store, some: Sequence[Due], run_id: str, *, forming: bool = F
     receipts: list[Receipt] = []
     for batch in grouped(_deliveries(minutes, some, run_id, forming=forming), _COMMIT_BYTES):
         receipts += writer.commit(batch).receipts
-    writer.tidy(ist_date(datetime.now(UTC)))
+    try:
+        writer.tidy(ist_date(datetime.now(UTC)))
+    except StoreError as error:  # all of it is committed whether or not that succeeds
+        log.warning("store.untidy", extra={"error": str(error)})
     failed = tuple(receipt for receipt in receipts if receipt.status is Status.FAILED)
     return Derived(sum(receipt.rows for receipt in receipts), failed)
 

@@ -16,7 +16,7 @@ from actors.writer.store import StoreWriter
 #: wait. The system releases it with the process, however that ends.
 LOCK_NAME = ".writer.lock"
 
-ORPHANS_END_WITHIN_S = 15.0
+ORPHANS_END_WITHIN_S = 60.0  # even on a busy machine; whoever waits longer is told
 
 
 def check(store: str) -> None:
@@ -76,7 +76,8 @@ def recover(store: str, state_dir: Path) -> int:
     """Bring what a run that was cut off had fetched into the store, so that no plan asks for it again.
 
     Returns how many answers that were. The lock on the store is the caller's: a writer that is still
-    there has lost its driver, and will end. Until then it commits, so the store is not opened before.
+    there has lost its driver, and will end. Until then it commits, so the store is not opened before;
+    and if it does not end, UsageError is raised, for a plan would miss what it keeps.
     """
     with _refusing():
         place = place_of(store, state_dir)

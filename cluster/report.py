@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, field
 
 from actors.fetcher.outcome import Halted
 from actors.market.chunk import Receipt, Status
-from actors.market.errors import CandlefleetError, UsageError
-from cluster.breaker import Strain
+from actors.market.errors import UsageError
+from cluster.derive import Derived
 from cluster.display import duration
 from cluster.exit import Exit
-from cluster.standing import NAMED_FAILURES, Totals
+from cluster.fleet import Worked
+from cluster.standing import NAMED_FAILURES
 from cluster.wording import counted
 
 
@@ -33,6 +34,7 @@ class Summary:
     candles_version: int | None  # after it; every version in between is its own
     derived: int = 0  # candles computed from 1-minute ones, beside `rows`
     underivable: int = 0  # chunks that stand though their minutes say nothing
+    underived: bool = False  # the run ended before it had computed what is wanted of the minutes
     quarantined: int = 0  # rows put aside as insane
     revised: int = 0  # candles that had been final and were changed
     rewritten: dict[str, float | None] = field(
@@ -52,37 +54,35 @@ class Summary:
 
 
 def summarise(
-    *,
     run_id: str,
-    totals: Totals,
-    planned: int,
-    requests: int,
+    worked: Worked,
+    *,
     seconds: float,
     store: str,
     began_version: int | None,
     candles_version: int | None,
     unresolved: int,
     notes: list[str],
-    strain: Strain = Strain(),  # noqa: B008  # frozen
-    derived: int = 0,
-    underivable: int = 0,
+    derives: bool,
 ) -> Summary:
-    finished = totals.statuses.total()
+    """`derives`: whether longer bars are wanted of the minutes."""
+    totals, strain, derived = worked.totals, worked.strain, worked.derived or Derived()
     return Summary(
         run_id=run_id,
-        planned=planned,
+        planned=worked.planned,
         stored=totals.statuses[Status.STORED],
         empty=totals.statuses[Status.EMPTY],
         failed=totals.statuses[Status.FAILED],
-        pending=planned - finished,
+        pending=worked.planned - totals.statuses.total(),
         rows=totals.rows,
-        requests=requests,
+        requests=worked.requests,
         seconds=round(seconds, 3),
         store=store,
         began_version=began_version,
         candles_version=candles_version,
-        derived=derived,
-        underivable=underivable,
+        derived=derived.bars,
+        underivable=len(derived.failed),
+        underived=derives and worked.derived is None,
         quarantined=totals.quarantined,
         revised=totals.revised,
         rewritten=totals.rewritten,
@@ -95,21 +95,16 @@ def summarise(
     )
 
 
-def exit_code(
-    summary: Summary,
-    *,
-    halted: Halted | None,
-    interrupted: bool,
-    broken: CandlefleetError | None,
-    unforgiven: int,
-) -> Exit:
-    if halted is not None:
+def exit_code(summary: Summary, worked: Worked, unforgiven: int) -> Exit:
+    """`unforgiven`: names of the universe that had to be resolved, and were not."""
+    is_cut_off = bool(summary.pending or summary.underived)
+    if worked.halted is not None:
         return Exit.REFUSED
-    if isinstance(broken, UsageError):
+    if isinstance(worked.broken, UsageError):
         return Exit.USAGE
-    if interrupted and broken is None and summary.pending:
+    if worked.interrupted and worked.broken is None and is_cut_off:
         return Exit.INTERRUPTED
-    if broken or summary.failed or summary.underivable or summary.pending or unforgiven:
+    if worked.broken or summary.failed or summary.underivable or is_cut_off or unforgiven:
         return Exit.INCOMPLETE
     return Exit.DONE
 
@@ -124,6 +119,8 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
     if halted is not None:
         code = f" ({halted.error_code})" if halted.error_code else ""
         said.append(f"The provider refused us: {halted.reason}{code}.")
+    if summary.underived:
+        said.append("Longer bars were not computed of the minutes; the next run does it.")
     if summary.pending and halted is None:
         said.append("The same command fetches the rest.")
     return said

@@ -31,9 +31,8 @@ _COLUMNS = ["ts", "date", *_VALUES, "final"]
 
 Mask = npt.NDArray[np.bool_]
 
-#: How far a price times the ratio may be from what the provider has made of it.
-_ROUNDING = 0.01
-_TICK_RUPEES = 0.05
+#: The exchange's, to which the provider rounds what it makes of a price; and what floats make of that.
+_TICK_RUPEES = 0.05 + 1e-6
 
 #: What of CANDLES a comparison needs to know of the rows that stand.
 STANDING = pa.schema([CANDLES.field(name) for name in ("instrument_key", "timeframe", *_COLUMNS)])
@@ -93,39 +92,33 @@ def rows_of(candles: pa.Table | None) -> Rows:
 
 def compare(old: Rows, new: Rows) -> Difference:
     """`old` and `new` are of the same days of one series."""
-    place = np.searchsorted(old["ts"], new["ts"])
-    inside = np.minimum(place, max(0, len(old["ts"]) - 1))
-    met = old["ts"][inside] == new["ts"] if len(old["ts"]) else np.zeros(len(place), bool)
-    mine, theirs = np.flatnonzero(met), inside[met]
-    changed = np.logical_or.reduce([old[name][theirs] != new[name][mine] for name in _VALUES])
-    settled = old["final"][theirs] != new["final"][mine]
-    gone = np.ones(len(old["ts"]), bool)
-    gone[theirs] = False
-    other = np.concatenate(
-        [new["date"][~met], new["date"][mine][changed | settled], old["date"][gone]]
-    )
-    if not len(other):
+    theirs, mine = _met(old, new)
+    before, after = _at(old, theirs), _at(new, mine)
+    changed = np.logical_or.reduce([before[name] != after[name] for name in _VALUES])
+    settled = before["final"] != after["final"]
+    gone, came = np.ones(len(old["ts"]), np.bool_), np.ones(len(new["ts"]), np.bool_)
+    gone[theirs], came[mine] = False, False
+    other = [new["date"][came], after["date"][changed | settled], old["date"][gone]]
+    first = min((int(days.min()) for days in other if len(days)), default=None)
+    if first is None:
         return Difference()
-    first = int(other.min())
-    was_final = old["final"][theirs]
-    revised, is_final = was_final & changed, new["final"][mine]
+    revised = before["final"] & changed
+    lost, late = old["date"][gone & old["final"]], _come_later(old, new["date"][came])
     return Difference(
         first=day_of(first),
         appends=not (old["date"] >= first).any(),
         **_revision(
-            days=np.concatenate(
-                [
-                    old["date"][theirs][revised],
-                    old["date"][gone & old["final"]],
-                    _come_later(old, new["date"][~met]),
-                ]
-            ),
-            closes=(old["close"][theirs][revised], new["close"][mine][revised]),
-            reaches_back=_reaches_back(
-                _at(old, theirs), _at(new, mine), revised, was_final & is_final
-            ),
+            days=np.concatenate([before["date"][revised], lost, late]),
+            closes=(before["close"][revised], after["close"][revised]),
+            reaches_back=_reaches_back(before, after, revised, before["final"] & after["final"]),
         ),
     )
+
+
+def _met(old: Rows, new: Rows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Where the bars of equal stamps stand, in `old` and in `new`."""
+    _, theirs, mine = np.intersect1d(old["ts"], new["ts"], assume_unique=True, return_indices=True)
+    return theirs, mine
 
 
 def _come_later(old: Rows, came: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -171,13 +164,21 @@ def _reaches_back(old: Rows, new: Rows, revised: Mask, compared: Mask) -> bool:
 
 
 def _by_one_ratio(old: Rows, new: Rows) -> bool:
-    """Whether every price has changed, and all by one ratio but for rounding to the exchange's tick."""
+    """Whether every price has changed, and all by one ratio but for rounding to the exchange's tick.
+
+    Half a tick each is the error of an old price and of a new one, and of both closes that the ratio
+    is taken of. What moves the closes by no more than a tick may be nothing but that.
+    """
     ratio = np.median(new["close"] / old["close"])
-    return all(
-        bool((new[name] != old[name]).all())
-        and np.allclose(new[name], old[name] * ratio, rtol=_ROUNDING, atol=_TICK_RUPEES)
-        for name in _PRICES
-    )
+    if (np.abs(ratio - 1) * old["close"] <= _TICK_RUPEES).any():
+        return False
+    rounding = _TICK_RUPEES / 2 * (1 + ratio)
+    for name in _PRICES:
+        error = np.abs(new[name] - old[name] * ratio)
+        at_most = rounding * (1 + old[name] / old["close"])
+        if (new[name] == old[name]).any() or (error > at_most).any():
+            return False
+    return True
 
 
 def _at(rows: Rows, where: npt.NDArray[Any]) -> Rows:

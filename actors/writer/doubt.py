@@ -1,8 +1,8 @@
 """What an answer says nothing of, although it stands. Pure.
 
-One answer that lacks what an earlier one had may be cut, late or garbled. So the bars stay, no longer as
-final, and the chunk has failed; they go once a second answer lacks them too. One that is wholly empty is
-what an outage looks like, to whoever tries again at once: it takes another day's to believe it.
+One answer that lacks what an earlier one had may be cut, late or garbled, or come of an outage; and so
+may the next ones, to whoever tries again at once. So the bars stay, no longer as final, and the chunk has
+failed, until an answer of another day, some hours later, brings them or lacks them too.
 
 So it is with bars of a history that was rewritten meanwhile: until then they stand as they were.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from actors.writer.difference import Mask, Rows, rows_of
 from actors.writer.occupied import extent, series
 
 _NEVER = datetime.fromtimestamp(0, UTC)  # nothing had settled then
+_PASSES_IN = timedelta(hours=6)  # an outage, whatever midnight lies in it
 _NAMED_DAYS = 3
 
 
@@ -56,44 +57,45 @@ def left_out(old: Rows, delivery: Delivery) -> Rows:
     return _only(old, silent & np.isin(old["date"], days[settled]))
 
 
-def confirmed(left: Rows, receipt: Receipt, earlier: Iterable[Receipt]) -> Mask:
-    """Which of the bars left out an earlier answer may have left out as well.
+def doubted_since(day: date, told: Collection[Receipt]) -> datetime | None:
+    """When an answer first lacked bars of the day, since the last one that lacked none; None: none did.
 
-    It made them no longer final, which any answer that had them since has undone.
+    `told` are receipts of one series.
     """
-    told = [
-        (*extent(other.chunk), other.fetched_at)
-        for other in earlier
-        if other.cause is Cause.VANISHED
-        and series(other.chunk) == series(receipt.chunk)
-        and _is_second(receipt, other.fetched_at)
-    ]
-
-    def is_confirmed(day: date) -> bool:
-        settled = settled_at(receipt.chunk.timeframe, day)
-        return any(first <= day <= last and settled <= at for first, last, at in told)
-
-    days, place = np.unique(left["date"], return_inverse=True)
-    found: Mask = np.array([is_confirmed(day_of(day)) for day in days], np.bool_)[place]
-    return found & ~left["final"]
+    mine = [r for r in told if _covers(r, day)]
+    whole = max((r.fetched_at for r in mine if r.status is not Status.FAILED), default=_NEVER)
+    lacked = (r.fetched_at for r in mine if r.cause is Cause.VANISHED and _speaks_of(r, day))
+    return min((at for at in lacked if at > whole), default=None)
 
 
-def _is_second(receipt: Receipt, first_at: datetime) -> bool:
-    if receipt.status is Status.EMPTY:
-        return ist_date(first_at) < ist_date(receipt.fetched_at)
-    return first_at < receipt.fetched_at
+def _covers(receipt: Receipt, day: date) -> bool:
+    first, last = extent(receipt.chunk)
+    return first <= day <= last
+
+
+def _speaks_of(receipt: Receipt, day: date) -> bool:
+    """Whether it is of an answer, and of one that came once the day had settled."""
+    return receipt.attempts > 0 and settled_at(receipt.chunk.timeframe, day) <= receipt.fetched_at
+
+
+def _is_second(at: datetime, first_at: datetime) -> bool:
+    return ist_date(first_at) < ist_date(at) and at - first_at >= _PASSES_IN
 
 
 def _judged(delivery: Delivery, left: Rows, earlier: Iterable[Receipt]) -> Delivery:
     receipt = delivery.receipt
-    goes = confirmed(left, receipt, earlier)
+    told = [other for other in earlier if series(other.chunk) == series(receipt.chunk)]
+    days, place = np.unique(left["date"], return_inverse=True)
+    since = [doubted_since(day_of(day), told) for day in days]
+    second = [at is not None and _is_second(receipt.fetched_at, at) for at in since]
+    # A doubt has made them no longer final, which any answer that had them since has undone.
+    confirmed = np.array(second, np.bool_)[place] & ~left["final"]
     # Where a day's other bars came, and whole, one that was never final need not be in its history.
-    other_came = np.isin(left["date"], rows_of(delivery.candles)["date"]) & (
-        not receipt.quarantined
-    )
-    doubtful = _only(left, left["final"] | ~(goes | other_came))
-    receipt = replace(receipt, revised=int(np.count_nonzero(goes)))
-    return _keeping(replace(delivery, receipt=receipt), doubtful)
+    came = np.isin(days, rows_of(delivery.candles)["date"]) & (not receipt.quarantined)
+    undoubted = np.array([at is None for at in since], np.bool_)
+    never_final = (came & undoubted)[place] & ~left["final"]
+    receipt = replace(receipt, revised=int(np.count_nonzero(confirmed)))
+    return _keeping(replace(delivery, receipt=receipt), _only(left, ~(confirmed | never_final)))
 
 
 def _keeping(delivery: Delivery, doubtful: Rows) -> Delivery:
@@ -116,10 +118,10 @@ def _keeping(delivery: Delivery, doubtful: Rows) -> Delivery:
 def _in_words(doubtful: Rows, *, is_empty: bool) -> str:
     days = [str(day_of(day)) for day in np.unique(doubtful["date"])]
     more = f" and {len(days) - _NAMED_DAYS} days more" if len(days) > _NAMED_DAYS else ""
-    until = "one of another day is empty too" if is_empty else "the next lacks them too"
     return (
         f"the answer {'is empty and ' if is_empty else ''}lacks {len(doubtful['ts'])} candles that stand "
-        f"in the store, of {', '.join(days[:_NAMED_DAYS])}{more}; they were kept, and go if {until}"
+        f"in the store, of {', '.join(days[:_NAMED_DAYS])}{more}; they were kept, and go if one of another "
+        "day lacks them too"
     )
 
 

@@ -74,29 +74,20 @@ class StoreWriter:
 
         Rows replace what stood on their chunk's days. What is as it stands stays where it is, and the
         receipt says how much of the rest had been final (`revised`). What an answer lacks goes only if
-        an earlier one lacked it too: until then it is kept, and the receipt says failed, cause
-        `vanished`. What was computed and came out empty removes nothing.
+        one of an earlier day lacked it too, or if it was never final and the day's other bars came:
+        until then it is kept, and the receipt says failed, cause `vanished`. What was computed and came
+        out empty removes nothing.
         """
         for delivery in deliveries:
             check(delivery)
-        receipts = {id(delivery): delivery.receipt for delivery in deliveries}
+        receipts: dict[int, Receipt] = {}
         bare: list[Receipt] = []  # of which no row stands
         kept: list[Receipt] = []  # of rows that stand already
         with self._spent_if_it_fails():
             self._look_for_others()
             self._put_aside(deliveries)
             for depth, layer in enumerate(layers(deliveries, self._occupied)):
-                telling: list[Delivery] = []
-                for one in layer:  # held against what stood before the layer's rows
-                    if has_rows(one) or (depth and denies(one)):
-                        telling.append(one)
-                    else:
-                        receipts[id(one)] = self._standing(one)
-                        bare.append(receipts[id(one)])
-                for start in range(0, len(telling), _AT_ONCE):
-                    some = telling[start : start + _AT_ONCE]
-                    told = self._replace(some, bare, kept) if depth else self._append(some)
-                    receipts |= zip(map(id, some), told, strict=True)
+                receipts |= self._put_layer(layer, bare, kept, replaces=depth > 0)
             self._finish(bare, kept)
         in_order = tuple(receipts[id(delivery)] for delivery in deliveries)
         rows = sum(d.candles.num_rows for d in deliveries if d.candles is not None)
@@ -194,6 +185,24 @@ class StoreWriter:
             return receipt
         error = f"there is nothing to compute {kept} candles from that stand in the store; they were kept"
         return replace(receipt, status=Status.FAILED, cause=Cause.VANISHED, error=error)
+
+    def _put_layer(
+        self, layer: list[Delivery], bare: list[Receipt], kept: list[Receipt], *, replaces: bool
+    ) -> dict[int, Receipt]:
+        """Commit its rows. The receipts by the deliveries' ids; those of no commit go to `bare` or `kept`."""
+        receipts: dict[int, Receipt] = {}
+        telling: list[Delivery] = []
+        for one in layer:  # held against what stood before the layer's rows
+            if has_rows(one) or (replaces and denies(one)):
+                telling.append(one)
+            else:
+                receipts[id(one)] = self._standing(one)
+        bare += receipts.values()
+        for start in range(0, len(telling), _AT_ONCE):
+            some = telling[start : start + _AT_ONCE]
+            told = self._replace(some, bare, kept) if replaces else self._append(some)
+            receipts |= zip(map(id, some), told, strict=True)
+        return receipts
 
     def _append(self, deliveries: list[Delivery]) -> list[Receipt]:
         self._put(deliveries, None)

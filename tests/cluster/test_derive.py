@@ -13,6 +13,7 @@ from deltalake import DeltaTable
 
 from actors.market.candles import BARS, Delivery, label_candles
 from actors.market.chunk import Cause, Chunk, Receipt, Status
+from actors.market.errors import StoreError
 from actors.market.instrument import Instrument
 from actors.market.session_days import REFERENCE
 from actors.market.sessions import IST
@@ -248,3 +249,17 @@ def test_of_the_running_day_bars_are_made_once_they_are_over(tmp_path, forming):
     assert rows(uri, "1hour") == [
         (SBIN, *r.values()) for r in bars(SBIN, "1hour", day, day).to_pylist()
     ]
+
+
+def test_what_was_computed_is_told_though_the_store_could_not_be_put_in_order(
+    tmp_path, monkeypatch
+):
+    uri = str(tmp_path / "store")
+    StoreWriter(uri).commit([stored(SBIN, *SPANS[0])])
+
+    def full(*_):
+        raise StoreError("disk full", uri)
+
+    monkeypatch.setattr(StoreWriter, "tidy", full)
+    made = derive(uri, wants(["5minute"], [SBIN], SPANS[0]))
+    assert made.bars == len(rows(uri, "5minute")) > 0

@@ -14,6 +14,7 @@ from actors.writer import object_store, spool, tables
 from actors.writer.folder import Folder
 from actors.writer.spool import Spool, place_of
 from actors.writer.store import StoreWriter
+from cluster import occupancy
 from cluster.config import Overrides, load
 from cluster.exit import Exit
 from cluster.occupancy import check, locked, make_ready, occupied, recover
@@ -156,3 +157,17 @@ def test_an_orphan_commits_to_its_end_before_its_store_is_opened(store, tmp_path
             assert recover(store, tmp_path) == 1
     assert {row[0::3] for row in kit.rows(store)} == {("NSE_EQ|A", 1.0), ("NSE_EQ|B", 2.0)}
     assert [run_id for _, run_id, _ in kit.receipts(store)] == ["run"] * 2
+
+
+def test_a_run_is_refused_while_an_orphan_keeps_answers_and_does_not_end(tmp_path, monkeypatch):
+    """They are in no plan and in no store: a run that went on would call itself done without them."""
+    monkeypatch.setattr(occupancy, "ORPHANS_END_WITHIN_S", 0.05)
+    kit, store = Kit(), f"{tmp_path}/store"
+    StoreWriter(store)
+    orphan = Spool(place_of(store, tmp_path))
+    orphan.put(kit.stored(kit.chunk("NSE_EQ|A", *JANUARY)))
+    with locked(store, tmp_path):
+        with pytest.raises(UsageError, match="has not ended yet"):
+            recover(store, tmp_path)
+        orphan.close()
+        assert recover(store, tmp_path) == 1

@@ -139,3 +139,33 @@ def test_new_days_beside_equal_ones_are_appended():
     new = old | {(4, 0): (10.0, True)}
     found = compare(rows_of(table(old)), rows_of(table(new)))
     assert (found.first, found.appends, found.revised) == (DAWN + timedelta(4), True, 0)
+
+
+@given(
+    st.sampled_from([1, 22]),
+    st.floats(20, 5000),
+    st.lists(st.integers(-3, 3), min_size=4, max_size=4),
+)
+def test_a_day_whose_prices_were_all_corrected_is_no_rewriting(count, close, ticks):
+    """Within a percent, each by its own ticks: it is one only if a single ratio explains them all."""
+    old = rows_of(table({(day, 0): (10.0, True) for day in range(count)}))
+    prices = np.round(np.array([close, close * 1.01, close * 0.99, close]) / 0.05) * 0.05
+    names = ["open", "high", "low", "close"]
+    old |= {name: np.full(count, price) for name, price in zip(names, prices, strict=True)}
+    new = {name: old[name].copy() for name in names}
+    for name, by in zip(names, ticks, strict=True):
+        new[name][0] += by * 0.05
+    found = compare(old, old | new)
+    if found.reaches_back:
+        assert all(ticks)
+        assert abs(ticks[3]) > 1
+        assert all(abs(by - ticks[3]) <= 2 for by in ticks)
+
+
+def test_a_bar_corrected_in_all_its_prices_puts_no_older_ones_in_doubt():
+    old = rows_of(table({(day, 0): (100.0, True) for day in range(22)}))
+    old |= {"high": np.full(22, 101.0), "low": np.full(22, 99.0)}
+    new = {name: old[name].copy() for name in ("open", "high", "low", "close")}
+    for name, price in {"open": 100.2, "high": 101.5, "low": 98.7, "close": 100.4}.items():
+        new[name][0] = price
+    assert compare(old, old | new).reaches_back is False

@@ -24,13 +24,14 @@ from actors.market.candles import CANDLES
 from actors.market.chunk import Cause, Status
 from actors.market.errors import WriterFenced
 from actors.market.sessions import IST, ist_date
-from actors.writer.batch import layers
+from actors.writer.batch import denies, has_rows
+from actors.writer.occupied import extent
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 
 KEYS = ["NSE_INDEX|Nifty 50", "NSE_EQ|O'Neil \"&\" Söhne -- ') OR TRUE"]
 TIMEFRAMES = ["1day", "1day", "5minute", "1week", "1month"]
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 DAWN = date(2023, 12, 18)  # so that spans cross months and a year
 
 
@@ -62,7 +63,7 @@ class StoreOfDicts(RuleBasedStateMachine):
         self.writer = StoreWriter(self.uri)
         self.stand: dict[tuple, tuple[date, float]] = {}  # key of a candle -> its day and price
         self.missed: set[tuple] = set()  # of them, those that the newest answer lacked
-        self.doubts: list[tuple] = []  # series, days and time of the answers that were not believed
+        self.answers: list[tuple] = []  # series, days and time of each, and whether it was believed
         self.booked: list[tuple[str, str, str]] = []
         self.seen = 0  # versions checked so far
         self.count = 0
@@ -87,18 +88,20 @@ class StoreOfDicts(RuleBasedStateMachine):
     @rule(order=orders())
     def die_between_the_commits(self, order):
         """Rows whose receipts a crash held back: readers see both, and the next writer finishes."""
-        delivery = self._delivery(*order[:4], "stored", *order[5:])
-        if delivery.candles.num_rows == 0:
+        delivery = self._delivery(*order)
+        replaces = self.writer._occupied.overlaps(delivery.receipt.chunk)
+        if not (has_rows(delivery) or (replaces and denies(delivery))):
             return
         before = set(self.stand)
         _, after = self._take(delivery)
-        kept = []
-        if len(layers([delivery], self.writer._occupied)) > 1:
-            self.writer._replace([delivery], [], kept)
+        bare, kept = [], []
+        if replaces:
+            self.writer._replace([delivery], bare, kept)
         else:
             self.writer._append([delivery])
-        if kept:
+        if bare or kept:
             self.booked.pop()  # nothing was to be committed but the receipt
+            self.answers.pop()
         seen = Store(self.uri).receipts()
         assert sorted(
             zip(seen["chunk_id"].to_pylist(), seen["run_id"].to_pylist(), strict=True)
@@ -106,9 +109,9 @@ class StoreOfDicts(RuleBasedStateMachine):
         self.writer = StoreWriter(self.uri)
         self._look_at_every_version(before & after)
 
-    @rule()
-    def let_a_night_pass(self):
-        self.kit._clock += DAY
+    @rule(hours=st.sampled_from([1, 5, 24, 24]))
+    def let_hours_pass(self, hours):
+        self.kit._clock += hours * HOUR
 
     @rule()
     def reopen(self):
@@ -175,9 +178,9 @@ class StoreOfDicts(RuleBasedStateMachine):
         if status is not Status.FAILED:
             keys = {(*series, row["ts"]) for row in new}
             lacking = set(standing) - keys
-            if doubted := {key for key in lacking if not self._may_go(key, series, receipt)}:
+            if doubted := {key for key in lacking if not self._may_go(key, receipt.fetched_at)}:
                 status = Status.FAILED
-                self.doubts.append((series, first, chunk.last, receipt.fetched_at))
+            self.answers.append((series, *extent(chunk), receipt.fetched_at, not doubted))
             for key in set(standing) - doubted:
                 del self.stand[key]
             self.stand |= {(*series, row["ts"]): (row["date"], row["close"]) for row in new}
@@ -185,15 +188,15 @@ class StoreOfDicts(RuleBasedStateMachine):
         self.booked.append((chunk.id, receipt.run_id, str(status)))
         return status, set(self.stand)
 
-    def _may_go(self, key, series, receipt):
-        """What an answer lacks goes by the second's word; if that is empty, by one of another day."""
-        if key not in self.missed or receipt.status is Status.STORED:
-            return key in self.missed
-        day, _ = self.stand[key]
-        return any(
-            of == series and first <= day <= last and ist_date(at) < ist_date(receipt.fetched_at)
-            for of, first, last, at in self.doubts
-        )
+    def _may_go(self, key, at):
+        """What an answer lacks goes by the word of a second one, hours later and of another day."""
+        if key not in self.missed:
+            return False
+        day, doubts = self.stand[key][0], []
+        for series, first, last, told_at, believed in self.answers:
+            if series == key[:2] and first <= day <= last:
+                doubts = [] if believed else [*doubts, told_at]
+        return any(ist_date(t) < ist_date(at) and at - t >= 6 * HOUR for t in doubts)
 
     def _look_at_every_version(self, lasting):
         """No candle twice; and what stood before and after was never gone."""
@@ -234,13 +237,62 @@ def test_an_empty_answer_goes_by_the_word_of_one_of_another_day(kit, uri):
     assert len(kit.rows(uri)) == 2
     assert Store(uri).candles(final_only=True).to_arrow()["date"].to_pylist() == days[:1]
     assert Store(uri).dead_letters()["chunk_id"].to_pylist() == [within.id]
-    late = kit.empty(within, "3")
-    late = replace(late, receipt=replace(late.receipt, fetched_at=kit._now() + DAY))
-    (gone,) = StoreWriter(uri).commit([late]).receipts
+    kit._clock += DAY
+    (gone,) = StoreWriter(uri).commit([kit.empty(within, "3")]).receipts
     assert (gone.status, gone.revised, gone.cause) == (Status.EMPTY, 1, None)
     assert [row[2].astimezone(IST).date() for row in kit.rows(uri)] == days[:1]
     assert Store(uri).dead_letters().num_rows == 0
     assert len(kit.receipts(uri)) == 5
+
+
+OUTAGE = ["empty", "cut", "cut", "midnight", "cut", "empty"]
+
+
+def test_answers_of_one_outage_confirm_each_other_never(kit, uri):
+    """Be they empty or cut, be there a midnight among them; the next day's does."""
+    chunk = kit.chunk(KEYS[0], date(2024, 1, 1), date(2024, 1, 31))
+    kit._clock = datetime(2024, 6, 2, 23, 55, tzinfo=IST)
+    writer, said = StoreWriter(uri), set()
+    writer.commit([kit.stored(chunk)])
+    cut = kit.days(chunk)[:10]
+    for number, word in enumerate(OUTAGE):
+        if word == "midnight":
+            kit._clock += timedelta(minutes=9)
+            continue
+        run_id = str(number)
+        late = kit.empty(chunk, run_id) if word == "empty" else kit.stored(chunk, days=cut)
+        (told,) = writer.commit([late]).receipts
+        said.add((told.status, told.cause))
+        assert len(kit.rows(uri)) == 31
+    assert said == {(Status.FAILED, Cause.VANISHED)}
+    kit._clock += DAY
+    (told,) = writer.commit([kit.stored(chunk, days=cut, run_id="last")]).receipts
+    assert (told.status, told.revised, len(kit.rows(uri))) == (Status.STORED, 21, 10)
+
+
+def test_a_doubt_that_an_answer_has_cleared_is_none_years_later(kit, uri):
+    """Bars that came again, whole, are as final as any: it takes two answers anew."""
+    chunk = kit.chunk(KEYS[0], date(2024, 1, 1), date(2024, 1, 31))
+    writer, found = StoreWriter(uri), []
+    writer.commit([kit.stored(chunk)])
+    for days in (10, 31, 10, 10):
+        kit._clock += DAY * (days > 10)
+        late = kit.stored(chunk, days=kit.days(chunk)[:days], run_id=f"{len(found)}")
+        (told,) = writer.commit([late]).receipts
+        found.append((str(told.status), len(kit.rows(uri))))
+        kit._clock += timedelta(minutes=1)
+    assert found == [("failed", 31), ("stored", 31), ("failed", 31), ("failed", 31)]
+
+
+def test_a_doubted_bar_within_a_day_stays_though_the_others_come(kit, uri):
+    """It is not final for the doubt alone; after an empty answer as after one given twice."""
+    chunk = kit.chunk(KEYS[0], DAWN, DAWN + 2 * DAY, "5minute")
+    writer = StoreWriter(uri)
+    writer.commit([kit.stored(chunk, bars_a_day=6)])
+    cut = kit.stored(chunk, bars_a_day=2, run_id="2")
+    for late in (kit.empty(chunk, "1"), cut, cut):
+        (told,) = writer.commit([late]).receipts
+        assert (told.cause, told.revised, len(kit.rows(uri))) == (Cause.VANISHED, 0, 18)
 
 
 def test_a_bar_within_a_day_goes_by_the_word_of_a_second_answer(kit, uri):
@@ -251,6 +303,7 @@ def test_a_bar_within_a_day_goes_by_the_word_of_a_second_answer(kit, uri):
     found = []
     for price in (2.0, 2.0):
         (told,) = writer.commit([kit.stored(chunk, price, bars_a_day=2)]).receipts
+        kit._clock += DAY
         found.append((told.cause, told.revised, sorted(row[3] for row in kit.rows(uri))))
     assert found == [(Cause.VANISHED, 4, [1, 1, 2, 2, 2, 2]), (None, 2, [2, 2, 2, 2])]
     running = kit.stored(chunk, 2.0, bars_a_day=4)
@@ -275,8 +328,10 @@ def test_a_day_that_an_answer_lacks_goes_by_the_word_of_a_second(kit, uri):
     assert final["close"].to_pylist() == [2.0] * 5
     assert Store(uri).dead_letters()["chunk_id"].to_pylist() == [new.id]
     writer = StoreWriter(uri)  # which knows where rows of the failed chunk stand
+    kit._clock += DAY
     (other,) = writer.commit([kit.stored(new, 3.0, days=days[:2] + days[4:], run_id="2")]).receipts
     assert f"of {days[3]}; they were kept" in str(other.error)
+    kit._clock += DAY
     assert [row[3] for row in sorted(kit.rows(uri))] == [3, 3, 2, 3, 3, 3]
     (last,) = writer.commit([kit.stored(new, 4.0, days=days[:3] + days[4:], run_id="3")]).receipts
     assert last.status is Status.STORED
@@ -302,6 +357,7 @@ def test_a_bar_whose_row_was_put_aside_stays(kit, uri):
     (receipt,) = writer.commit([garbled]).receipts
     assert (receipt.cause, receipt.revised) == (Cause.VANISHED, 2)
     assert sorted(row[3] for row in kit.rows(uri)) == [1.0, 2.0, 2.0]
+    kit._clock += DAY
     (receipt,) = writer.commit([kit.stored(chunk, 2.0, bars_a_day=2)]).receipts
     assert receipt.status is Status.STORED
     assert len(kit.rows(uri)) == 2
@@ -324,6 +380,7 @@ def test_bars_of_the_running_day_stay_when_history_comes_without_the_day(kit, ur
     for _ in range(2):
         (told,) = writer.commit([kit.stored(both, 2.0, days=[before])]).receipts
         found.append((told.cause, len(kit.rows(uri))))
+        kit._clock += DAY
     assert found == [(Cause.VANISHED, 4), (None, 2)]
 
 
