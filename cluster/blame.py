@@ -1,7 +1,8 @@
 """Whose fault a failure is: the chunk's, or the provider's that fails altogether. No clock, no Ray.
 
-A chunk whose attempts are used up is put aside. It is given up once the provider has answered something
-else since, and gets its attempts back if it turns out that the provider answers nothing.
+A chunk that has one attempt left is put aside until the provider has answered something else, and so it is
+once that has failed too: then it is given up. If it turns out that the provider answers nothing, it gets its
+attempts back.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class Blame:
         return []
 
     def puts_aside(self, errand: Errand) -> bool:
-        """After a failure: whether it has had its attempts, and nobody may send it for now."""
-        if errand.held_against_it < self._attempts:
+        """After a failure: whether it has had its attempts but the last, and nobody may send it for now."""
+        if errand.held_against_it < self._attempts - 1:
             return False
         self._aside.append(errand)
         return True
@@ -85,7 +86,7 @@ class Blame:
         """The provider does answer: what failed since it last did, failed by itself."""
         self._failed.clear()
         for errand in self._aside:
-            errand.given_up = True
+            errand.given_up = errand.held_against_it >= self._attempts
         return self._release()
 
     def _excuse(self) -> list[Errand]:

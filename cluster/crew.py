@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,9 +26,12 @@ from cluster.interrupt import Interrupt
 from cluster.joining import claim_of, claimed, refuse_other_limiter
 from cluster.placement import move_due, spread
 
+log = logging.getLogger(__name__)
+
 #: A new process, imports included; on a busy laptop this has taken ten seconds.
 START_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.25
+HEAD_WITHIN_S = 1.0
 
 #: One for all runs on a cluster; its ledger is where the first of them keeps its state.
 LIMITER = f"limiter-{PROTOCOL}"
@@ -81,6 +86,21 @@ class Crew:
         for fetcher in self.fetchers.values():
             ray.kill(fetcher, no_restart=True)
 
+    def locate(self) -> None:
+        """Find out where the fetchers are: Ray may have put one elsewhere than it was told to."""
+        asked = [fetcher.node.remote() for fetcher in self.fetchers.values()]
+        self.nodes = dict(zip(self.fetchers, ray.get(asked, timeout=START_WITHIN_S), strict=True))
+        log.info("fleet.placed", extra={"nodes": self.nodes})
+
+    def head_answers(self) -> bool:
+        """Whether anybody listens there. Ray's own calls would wait for it, and then end this process."""
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), HEAD_WITHIN_S).close()
+        except OSError:
+            return False
+        return True
+
     def move_due(self) -> tuple[str, str] | None:
         """A fetcher that should move, and the node it should move to."""
         return move_due(self.nodes, _nodes())
@@ -126,6 +146,7 @@ def _await(crew: Crew, interrupt: Interrupt) -> None:
             raise CandlefleetError(f"the actors were not up in {START_WITHIN_S:g} s")
     try:
         ray.get(answers)
+        crew.locate()
     except RayActorError as error:
         reason = str(error).strip().splitlines()[0]
         raise CandlefleetError(f"an actor did not start: {reason}") from error

@@ -6,7 +6,7 @@ A chunk is always in exactly one place:
       ^        |         |
       |        v         |  (its writer died before it committed)
       +---- waiting      |
-      +---- put aside    |  (its attempts are used up: see `blame`)
+      +---- put aside    |  (its attempts are nearly used up: see `blame`)
       +------------------+
 """
 

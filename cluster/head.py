@@ -12,6 +12,7 @@ import signal
 import stat
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,9 @@ from cluster.local_cluster import DASHBOARD, STAY
 OBJECT_STORE_BYTES = 300 * 2**20
 
 HOST = "127.0.0.1"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GONE_WITHIN_S = 5.0
+HEARD_WITHIN_S = 1.0
 LOOK_EVERY_S = 0.5  # whether one of Ray's own processes has died: then there is no cluster any more
 
 
@@ -40,17 +43,21 @@ class _Head(Node):
 
 def main() -> None:
     """Start a cluster, tell of it in a line of JSON, and hold it until it is to end."""
-    over = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: over.set())
+    # Where it can, the main thread ends it: it is the one that starts processes, so none comes unseen.
+    for number in _SIGNALS:
+        signal.signal(number, signal.default_int_handler)
     if STAY not in sys.argv:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         node = _start(with_dashboard=DASHBOARD in sys.argv)
-        while not over.wait(LOOK_EVERY_S) and not node.dead_processes():
-            pass
+        while not node.dead_processes():
+            time.sleep(LOOK_EVERY_S)
+    except KeyboardInterrupt:
+        pass
     except Exception as error:  # noqa: BLE001  # whatever it is, it is told
         _tell({"error": str(error) or repr(error)})
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     _end()
 
 
@@ -98,7 +105,9 @@ def _end_with_stdin() -> None:
     # Past sys.stdin's buffer, whose lock a thread must not hold when the interpreter ends.
     while os.read(0, 1024):
         pass
-    _end()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(HEARD_WITHIN_S)
+    _end()  # the main thread is inside a library's long call, and starts nothing
 
 
 def _end() -> None:

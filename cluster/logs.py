@@ -50,6 +50,8 @@ _SENTENCES = {
     "provider.failing": "The provider fails ({error}); until it answers, only one request now and "
     "then is sent.",
     "provider.answers": "The provider answers; going on.",
+    "head.lost": "The head of the Ray cluster does not answer. Unless it comes back, Ray soon ends this run; "
+    "what was fetched is kept, and the same command fetches the rest.",
     "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
     "fetcher.returned": "{fetcher} is back.",
     "writer.lost": "The writer has died and restarts; it commits what it had kept.",

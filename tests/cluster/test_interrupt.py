@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from cluster.exit import Exit
@@ -53,6 +54,10 @@ def test_the_second_signal_ends_even_a_long_call_of_a_library() -> None:
     with subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
+        busy = psutil.Process(process.pid)
+        begun_s = busy.cpu_times().user
+        while busy.cpu_times().user < begun_s + 0.1:  # until it is deaf
+            pass
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == Exit.INTERRUPTED

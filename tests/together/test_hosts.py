@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from cluster.lookalike.launch import run_lookalike
@@ -81,6 +82,12 @@ def run(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=90)
 
 
+def is_fetcher(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).name().startswith("ray::Fetcher")
+    return False
+
+
 @dataclass(frozen=True)
 class Hosts:
     """A switch, and hosts on it: `10.213.7.1`, `10.213.7.2` and so on."""
@@ -110,17 +117,23 @@ class Hosts:
             *("--num-cpus=1", "--object-store-memory=80000000"),
         )
 
+    def pids(self, number: int) -> list[int]:
+        command = ("ip", "netns", "pids", self.names[number])
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        return list(map(int, found.stdout.split()))
+
+    def workers(self) -> list[int]:
+        """Hosts beside the head on which a fetcher is at work."""
+        return [number for number in (1, 2) if any(map(is_fetcher, self.pids(number)))]
+
     def cut_off(self, number: int) -> None:
         """Pull its cable."""
         run("ip", "-n", self.switch, "link", "set", f"port{number}", "down")
 
     def kill_all_on(self, number: int) -> None:
-        found = subprocess.run(
-            ("ip", "netns", "pids", self.names[number]), capture_output=True, text=True, check=False
-        )
-        for pid in found.stdout.split():
+        for pid in self.pids(number):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(pid), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
@@ -183,6 +196,7 @@ def relayed(hosts: Hosts, url: str, folder: Path) -> Iterator[None]:
             relay.wait()
 
 
+@pytest.mark.timeout(400)  # three hosts start one after the other
 def test_a_host_that_is_cut_off_costs_what_it_had_in_hand(
     scan: Scan, hosts: Hosts, tmp_path: Path
 ) -> None:
@@ -191,19 +205,22 @@ def test_a_host_that_is_cut_off_costs_what_it_had_in_hand(
     scan.config["writer"] = {"commit_every_s": 0.3}
     scan.config["fleet"] = {"fetchers": 3, "threads": THREADS}
     scan.config["budget"] = {"windows": [{"limit": RATE[0], "seconds": RATE[1]}]}
-    scan.config["dates"]["from"] = "2023-07-01"
+    scan.config["dates"]["from"] = "2022-07-01"
     settings = Settings(windows=(RATE,), latency_s=1.5, jitter_s=0.3)
     with (
         run_lookalike(settings) as exchange,
         relayed(hosts, exchange.base_url, tmp_path),
     ):
         scan = replace(scan, exchange=exchange, within=hosts.within(0))
-        process = scan.start("--address", hosts.head)
-        until(lambda: exchange.judge()["requests"] >= 12, process)
-        hosts.cut_off(2)
+        process = scan.start("--address", hosts.head, RAY_AUTH_MODE="disabled")
+        until(lambda: bool(hosts.workers()) and bool(events(scan, "fleet.placed")), process)
+        sent = exchange.judge()["requests"]
+        until(lambda: exchange.judge()["requests"] >= sent + 4 * THREADS, process)
+        hosts.cut_off(hosts.workers()[0])
         cut_s = time.monotonic()
         until(lambda: bool(events(scan, "fetcher.lost")), process)
         noticed_s = time.monotonic() - cut_s
+        exchange.set_latency(0.1)
         done = finish(process)
         judged = exchange.judge()
     assert done.code == 0, done.stderr
