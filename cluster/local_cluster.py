@@ -95,12 +95,15 @@ def begun() -> Iterator[Cluster]:
 
 
 def start_head(*options: str, stay: bool) -> subprocess.Popen[bytes]:
-    """In this process's environment, which must hold what `environment` says."""
+    """In this process's environment, which must hold what `environment` says.
+
+    Nothing is imported from the folder that the user stands in (`-P`).
+    """
     source = str(Path(__file__).parents[1])
     others = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([source, others] if others else [source])
     return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "cluster.head", *([STAY] * stay), *options],
+        [sys.executable, "-P", "-m", "cluster.head", *([STAY] * stay), *options],
         stdin=subprocess.DEVNULL if stay else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
