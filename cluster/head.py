@@ -46,7 +46,7 @@ def main() -> None:
     # Where it can, the main thread ends it: it is the one that starts processes, so none comes unseen.
     for number in _SIGNALS:
         signal.signal(number, signal.default_int_handler)
-    if STAY not in sys.argv:
+    if not any(word.startswith(STAY) for word in sys.argv):
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         node = _start(with_dashboard=DASHBOARD in sys.argv)
