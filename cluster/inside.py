@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from actors.requirements import NODES, lacking
 
@@ -31,5 +32,6 @@ def unfit() -> str | None:
         return None
     named = ", ".join(missing)
     return (
-        f"the cluster's head lacks packages; install them there, or submit with --install: {named}"
+        f"the cluster's head lacks packages for its `python`, which is of {sys.prefix}; install them there, "
+        f"or submit with --install: {named}"
     )

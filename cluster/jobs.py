@@ -222,6 +222,12 @@ def _is_ours(job: JobDetails) -> bool:
     return named or "candlefleet" in (job.metadata or {})
 
 
+def summary_in(log: str) -> str | None:
+    """What the job's command printed for a machine; None if it ended before it had one."""
+    summaries = [line for line in log.splitlines() if line.startswith('{"run_id"')]
+    return summaries[-1] if summaries else None
+
+
 def job_of(details: JobDetails) -> Job:
     told = details.metadata or {}
     return Job(

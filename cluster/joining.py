@@ -74,10 +74,11 @@ def _take_token() -> None:
 def refusal(address: str, error: Exception) -> UsageError:
     """Why Ray did not let us join, in the user's words."""
     said = " ".join(str(error).split())
-    if isinstance(error, AuthenticationError):
+    if isinstance(error, (AuthenticationError, ConnectionError)):
+        # Ray says the same of a cluster whose token we lack as of one that is silent; it does listen.
         problem = (
-            f"{address} wants its cluster's token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN_PATH "
-            "to a file that holds it"
+            f"{address} does not let us in. If its cluster wants a token, set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN_PATH to a file that holds it; else it may be no Ray cluster, or be ending"
         )
     elif said.startswith("Version mismatch"):
         problem = (

@@ -9,7 +9,7 @@ import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from actors.market.errors import CandlefleetError
 from cluster import local_cluster
-from cluster.local_cluster import Cluster
+from cluster.local_cluster import DASHBOARD, STAY, Cluster
 
 _FILE = "cluster.json"
 _LOCK_FILE = "cluster.lock"
@@ -39,19 +39,22 @@ class Kept:
 
     address: str
     pid: int
-    created_at: float  # time.time(); the number alone may be another process's by now
-    dashboard: str | None  # its URL
-    code: str  # digests of what its actors are made of, and of what they heed
-    environment: str
-    salt: str
+    mark: str  # on the command line of its head; the number alone may be another process's by now
+    dashboard: str | None = None  # its URL
+    code: str = ""  # digests of what its actors are made of, and of what they heed
+    environment: str = ""
+    salt: str = ""
 
     def process(self) -> psutil.Process | None:
-        """The head that holds it, if it is alive."""
-        with suppress(psutil.NoSuchProcess):
+        """The head that holds it, if it is alive.
+
+        When it began would not tell: that moves when the clock is set.
+        """
+        with suppress(psutil.Error):
             process = psutil.Process(self.pid)
-            # Without anybody who buries it, a dead one's number goes on.
-            is_dead = process.status() == psutil.STATUS_ZOMBIE
-            if process.create_time() == self.created_at and not is_dead:
+            if (
+                STAY + self.mark in process.cmdline()
+            ):  # of a dead one nobody has buried, it is empty
                 return process
         return None
 
@@ -72,18 +75,14 @@ class Kept:
 
 
 def find(state_dir: Path) -> Kept | None:
-    """The one that is kept, if it is alive. What is left of a dead one is cleared away."""
-    path = state_dir / _FILE
+    """The one that is kept, if it is alive."""
     try:
-        kept = Kept(**json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
+        told = json.loads((state_dir / _FILE).read_text(encoding="utf-8"))
+        # Another version of ours may have written down more, or less.
+        kept = Kept(**{each.name: told[each.name] for each in fields(Kept) if each.name in told})
     except (OSError, TypeError, ValueError):
-        kept = None
-    if kept is not None and kept.process() is not None:
-        return kept
-    path.unlink(missing_ok=True)
-    return None
+        return None
+    return kept if kept.process() is not None else None
 
 
 def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
@@ -93,8 +92,8 @@ def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
         if kept is not None:
             return kept, False
         os.environ.update(local_cluster.QUIET | local_cluster.environment(state_dir))
-        options = [local_cluster.DASHBOARD] * dashboard
-        head = local_cluster.start_head(*options, stay=True)
+        mark = secrets.token_hex(8)
+        head = local_cluster.start_head(*[DASHBOARD] * dashboard, stay=mark)
         process = psutil.Process(head.pid)
         try:
             told = local_cluster.ready(head)
@@ -103,7 +102,7 @@ def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
             kept = Kept(
                 address=told.address,
                 pid=head.pid,
-                created_at=process.create_time(),
+                mark=mark,
                 dashboard=told.dashboard,
                 code=code_digest(),
                 environment=environment_digest(salt),
@@ -120,24 +119,20 @@ def down(state_dir: Path) -> bool:
     """End it, and all it holds. Returns whether there was one."""
     with _locked(state_dir):
         kept = find(state_dir)
-        if kept is None:
-            return False
-        process = kept.process()
+        process = kept.process() if kept else None
         if process is not None:
             local_cluster.end_head(process)
         (state_dir / _FILE).unlink(missing_ok=True)
-        return True
+        return process is not None
 
 
 def held_bytes(kept: Kept) -> int:
-    """What its processes hold in memory now."""
+    """What its processes hold in memory now, what they share counted once where the system can tell."""
     process, held = kept.process(), 0
     for each in [process, *process.children(recursive=True)] if process else []:
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
             full = each.memory_full_info()
-            held += getattr(
-                full, "pss", full.uss
-            )  # only Linux knows a process's part of what is shared
+            held += getattr(full, "pss", full.uss)
     return held
 
 

@@ -23,8 +23,8 @@ READY_WITHIN_S = 60.0
 ENDED_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.1
 
-#: How a head is told to live on when its stdin ends.
-STAY = "--stay"
+#: How a head is told to live on when its stdin ends: `--stay=MARK`, with a word by which it is known again.
+STAY = "--stay="
 DASHBOARD = "--dashboard"
 
 #: Set before Ray is imported, because its processes inherit them.
@@ -80,7 +80,7 @@ class Told:
 @contextmanager
 def begun() -> Iterator[Cluster]:
     """A cluster that is starting, and ends with the block, or with this process however that ends."""
-    head = start_head(stay=False)
+    head = start_head()
 
     def address(is_over: Callable[[], bool]) -> str | None:
         told = ready(head, is_over)
@@ -94,18 +94,23 @@ def begun() -> Iterator[Cluster]:
         _let_go(head)
 
 
-def start_head(*options: str, stay: bool) -> subprocess.Popen[bytes]:
-    """In this process's environment, which must hold what `environment` says."""
+def start_head(*options: str, stay: str | None = None) -> subprocess.Popen[bytes]:
+    """In this process's environment, which must hold what `environment` says.
+
+    `stay` is the mark of one that is to outlive this process. Nothing is imported from the folder
+    that the user stands in (`-P`).
+    """
     source = str(Path(__file__).parents[1])
     others = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([source, others] if others else [source])
+    marks = [] if stay is None else [STAY + stay]
     return subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-m", "cluster.head", *([STAY] * stay), *options],
-        stdin=subprocess.DEVNULL if stay else subprocess.PIPE,
+        [sys.executable, "-P", "-m", "cluster.head", *marks, *options],
+        stdin=subprocess.PIPE if stay is None else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env=os.environ | {"PYTHONPATH": path},
-        cwd="/" if stay else None,
+        cwd=None if stay is None else "/",
         start_new_session=True,  # Ctrl-C is for us, who still need it for a while
     )
 

@@ -55,7 +55,7 @@ _SENTENCES = {
     "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
     "fetcher.returned": "{fetcher} is back.",
     "writer.lost": "The writer has died and restarts; it commits what it had kept.",
-    "cluster.installing": "Waiting up to {minutes:g} minutes for {nodes} nodes to install our packages.",
+    "cluster.installing": "Waiting up to {minutes:g} minutes until the cluster has installed our packages.",
     "store.untidy": "The store was not put in order: {error}",
 }
 

@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import io
 import logging
+import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout
+from pathlib import Path
 
 import ray
-from ray.exceptions import AuthenticationError
 
-from actors.market.errors import UsageError
+from actors.market.errors import CandlefleetError, UsageError
 from cluster.interrupt import Interrupt
 from cluster.joining import bring_token, check_nodes, refusal
 from cluster.local_cluster import Cluster
@@ -17,6 +18,10 @@ from cluster.packing import fleet_env
 
 #: Actors of every run on a cluster share one namespace, so that all runs find the one limiter.
 NAMESPACE = "candlefleet"
+
+#: Ray lets all workers import from the folder its driver stands in, before any other. Here is nothing that
+#: a user could have put there.
+NOWHERE = "/"
 
 REACHED_WITHIN_S = 5.0
 NEWS_CHARS = 500  # of one of Ray's paragraphs
@@ -30,14 +35,13 @@ def ray_session(cluster: Cluster, interrupt: Interrupt) -> Iterator[None]:
     # Ray prints its own news to stdout, which is for results.
     with redirect_stdout(_RayNews()):
         try:
-            address = cluster.address(lambda: bool(interrupt))
-            if address is not None:
-                _join(address, with_code=cluster.is_joined)
-        except SystemExit:
-            # Ray's own answer to a SIGTERM that comes while it starts.
-            interrupt.signal = interrupt.signal or "SIGTERM"
-        interrupt.arm()
-        try:
+            try:
+                address = cluster.address(lambda: bool(interrupt))
+                if address is not None:
+                    _join(address, cluster, interrupt)
+            except SystemExit:
+                # Ray's own answer to a SIGTERM that comes while it starts.
+                interrupt.signal = interrupt.signal or "SIGTERM"
             yield
         finally:
             ray.shutdown()
@@ -52,19 +56,29 @@ class _RayNews(io.TextIOBase):
         return len(text)
 
 
-def _join(address: str, *, with_code: bool) -> None:
+def _join(address: str, cluster: Cluster, interrupt: Interrupt) -> None:
     _reach(address)
+    runtime_env = fleet_env() if cluster.is_joined else None
+    token = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if token is not None:
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(Path(token).absolute())  # not as seen from NOWHERE
     try:
-        ray.init(
-            address=address,
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env=fleet_env() if with_code else None,
-        )
-    except (ConnectionError, ValueError, RuntimeError, AuthenticationError) as error:
-        raise refusal(address, error) from error
-    if with_code:
+        with chdir(NOWHERE):
+            ray.init(
+                address=address,
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env=runtime_env,
+            )
+    except Exception as error:  # Ray raises just that when a node is slow
+        if cluster.is_joined:
+            raise refusal(address, error) from error
+        reason = str(error).strip().partition("\n")[0] or repr(error)
+        raise CandlefleetError(f"{cluster.where} does not let this run in: {reason}") from error
+    finally:
+        interrupt.arm()
+    if cluster.is_joined:
         check_nodes()
 
 

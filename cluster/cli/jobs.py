@@ -23,6 +23,7 @@ from cluster.exit import Exit
 
 if TYPE_CHECKING:
     from cluster.jobs import Jobs
+    from cluster.packing import Order
 
 Dashboard = Annotated[
     str,
@@ -35,6 +36,22 @@ Dashboard = Annotated[
 ]
 
 
+TokenFile = Annotated[
+    str | None,
+    typer.Option(
+        "--token-file",
+        metavar="PATH",
+        help="Where the cluster has the token; default: its UPSTOX_ACCESS_TOKEN.",
+    ),
+]
+Install = Annotated[
+    bool, typer.Option("--install", help="Let the cluster install the packages we need.")
+]
+Wait = Annotated[
+    bool, typer.Option("--wait/--no-wait", help="Show its log, and end with its exit code.")
+]
+
+
 def submit(
     config: ConfigFile,
     address: Dashboard,
@@ -43,62 +60,57 @@ def submit(
     assets_url: AssetsUrl = None,
     first: FromOver = None,
     last: ToOver = None,
-    token_file: Annotated[
-        str | None,
-        typer.Option(
-            "--token-file",
-            metavar="PATH",
-            help="Where the cluster has the token; default: its UPSTOX_ACCESS_TOKEN.",
-        ),
-    ] = None,
-    install: Annotated[
-        bool, typer.Option("--install", help="Let the cluster install the packages we need.")
-    ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait/--no-wait", help="Show its log, and end with its exit code.")
-    ] = True,
+    token_file: TokenFile = None,
+    install: Install = False,
+    wait: Wait = True,
     as_json: Json = False,
 ) -> None:
     """Let a Ray cluster do a scan as a job, and wait for it. Ctrl-C stops the waiting, not the job."""
     from cluster.config import Overrides
-    from cluster.jobs import Jobs
-    from cluster.packing import Order, packed
+    from cluster.packing import Order
 
-    overrides = Overrides(
-        store=store, base_url=base_url, assets_url=assets_url, first=first, last=last
-    )
+    over = Overrides(store=store, base_url=base_url, assets_url=assets_url, first=first, last=last)
     order = Order(
-        config=config, overrides=overrides, token_file=token_file, install=install, as_json=as_json
+        config=config, overrides=over, token_file=token_file, install=install, as_json=as_json
     )
-    with packed(order) as package:
-        jobs = Jobs(address)
-        job_id = jobs.submit(package, config.name)
+    there, job_id = _handed_over(order, address)
     stop = f"To stop it: candlefleet jobs --address {address} --stop {job_id}"
     say([f"Submitted {job_id}. {stop}"])
     if wait:
         try:
-            raise typer.Exit(_follow(jobs, job_id, as_json=as_json))
+            raise typer.Exit(_followed(there, job_id, as_json=as_json))
         except KeyboardInterrupt:
             say([f"It goes on. {stop}"])
             raise typer.Exit(Exit.INTERRUPTED) from None
     if as_json:
-        print_json(jobs.look(job_id).as_dict())
+        print_json(there.look(job_id).as_dict())
 
 
-def _follow(jobs: Jobs, job_id: str, *, as_json: bool) -> int:
+def _handed_over(order: Order, address: str) -> tuple[Jobs, str]:
+    """Those who have it now, and the id by which they know it."""
+    from cluster.jobs import Jobs
+    from cluster.packing import packed
+
+    with packed(order) as package:
+        there = Jobs(address)
+        return there, there.submit(package, order.config.name)
+
+
+def _followed(there: Jobs, job_id: str, *, as_json: bool) -> int:
     """Show the job's log to its end; the summary in it, for a machine, once more by itself."""
+    from cluster.jobs import summary_in
+
     shown: list[str] = []
 
     def show(text: str) -> None:
         shown.append(text)
         typer.echo(text, nl=False, err=True)
 
-    job = jobs.follow(job_id, show)
+    job = there.follow(job_id, show)
     if job.trouble:
         say([f"candlefleet: {job_id} {job.state}: {job.trouble}"])
-    if as_json:
-        summaries = [line for line in "".join(shown).splitlines() if line.startswith('{"run_id"')]
-        typer.echo("".join(summaries[-1:]))
+    if as_json and (summary := summary_in("".join(shown))) is not None:
+        typer.echo(summary)
     return job.exit or Exit.DONE
 
 

@@ -7,7 +7,7 @@ from ray.job_submission import JobDetails, JobStatus, JobType
 
 from actors.market.errors import UsageError
 from cluster import jobs
-from cluster.jobs import Jobs, exit_of, job_of
+from cluster.jobs import Jobs, exit_of, job_of, summary_in
 
 
 @pytest.mark.parametrize(
@@ -76,3 +76,15 @@ def test_an_entrypoint_that_no_shell_could_read_is_listed_all_the_same() -> None
         entrypoint="python -m cluster scan 'all.yaml",
     )
     assert (job_of(details).id, job_of(details).config) == ("raysubmit_1", "")
+
+
+@pytest.mark.parametrize(
+    ("log", "summary"),
+    [
+        ("", None),
+        ("candlefleet: no such file\n", None),
+        ('Planned.\n{"run_id": "1"}\n{"run_id": "2"}\nDone.\n', '{"run_id": "2"}'),
+    ],
+)
+def test_a_log_without_a_summary_has_none(log: str, summary: str | None) -> None:
+    assert summary_in(log) == summary

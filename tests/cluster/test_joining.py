@@ -71,18 +71,19 @@ This process on node 10.0.0.7 was started with:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (
-            ConnectionError("Could not reach it\nat all"),
-            "no Ray cluster answers at h:1: Could not reach it",
-        ),
+        (RuntimeError("Not yet\nup"), "no Ray cluster answers at h:1: Not yet"),
         (RuntimeError(""), "no Ray cluster answers at h:1"),
+        (
+            ConnectionError("Failed to connect to Ray cluster at 10.0.0.7:6379"),
+            "h:1 does not let us in. If its cluster wants a token, set RAY_AUTH_MODE",
+        ),
         (
             RuntimeError(MISMATCH),
             "h:1 has another Ray or Python than .* Ray: 2.59.0 Python: 3.12.1 This process",
         ),
         (
             AuthenticationError("InvalidAuthToken"),
-            "h:1 wants its cluster's token: set RAY_AUTH_MODE",
+            "h:1 does not let us in. If its cluster wants a token, set RAY_AUTH_MODE",
         ),
         (ValueError(CONFLICT), "the job's runtime environment has py_modules of its own"),
     ],

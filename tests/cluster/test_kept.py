@@ -3,6 +3,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,13 +20,20 @@ from cluster.kept import Kept, code_digest, down, environment_digest, find
 from cluster.provider import Provider
 
 
+@pytest.fixture(scope="module")
+def head() -> Iterator[int]:
+    """A process with the command line of a head that stays."""
+    command = [sys.executable, "-c", "input()", f"{local_cluster.STAY}m4rk"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        yield process.pid
+
+
 @pytest.fixture
-def kept() -> Kept:
-    """As if this process were its head."""
+def kept(head: int) -> Kept:
     return Kept(
         address="127.0.0.1:6379",
-        pid=os.getpid(),
-        created_at=psutil.Process().create_time(),
+        pid=head,
+        mark="m4rk",
         dashboard=None,
         code=code_digest(),
         environment=environment_digest("salt"),
@@ -45,20 +55,44 @@ def test_what_was_written_down_is_found_again_while_its_process_lives(
     assert path.exists()
 
 
+def test_a_clock_that_is_set_makes_nobody_another(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a process began is reckoned from the clock: after a sleep it has begun at another time."""
+    written(tmp_path, kept)
+    began = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: began(process) + 3600)
+    assert find(tmp_path) == kept
+
+
+def test_what_another_version_wrote_down_is_found_and_not_used(tmp_path: Path, kept: Kept) -> None:
+    told = asdict(kept) | {"colour": "green"}
+    del told["code"]
+    (tmp_path / "cluster.json").write_text(json.dumps(told))
+    found = find(tmp_path)
+    assert found is not None
+    assert found.pid == kept.pid
+    assert "other code" in str(found.differs())
+
+
 @pytest.mark.parametrize(
     "left", ["another process by that number", "no process", "half a file", "something else"]
 )
-def test_what_a_dead_one_left_is_cleared_away(tmp_path: Path, kept: Kept, left: str) -> None:
+def test_what_a_dead_one_left_is_not_found_and_cleared_away_by_down_alone(
+    tmp_path: Path, kept: Kept, left: str
+) -> None:
+    """Whoever merely looks holds no lock, and might take away what `up` writes just then."""
     path = written(tmp_path, kept)
     if left == "another process by that number":
-        written(tmp_path, replace(kept, created_at=kept.created_at - 1))
+        written(tmp_path, replace(kept, pid=os.getpid()))
     elif left == "no process":
         written(tmp_path, replace(kept, pid=2**22 + 1))
     else:
         path.write_text('{"address": "127' if left == "half a file" else "[1]")
     assert find(tmp_path) is None
-    assert not path.exists()
+    assert path.exists()
     assert down(tmp_path) is False
+    assert not path.exists()
 
 
 def test_runs_of_other_code_or_another_token_do_not_use_it(

@@ -1,4 +1,4 @@
-"""The clusters we ship: by Ray's own validator, and for KubeRay by its definitions of what we use."""
+"""The clusters we ship: by Ray's own validator, and for KubeRay by its own definitions."""
 
 from __future__ import annotations
 
@@ -27,96 +27,30 @@ PINNED = dict(
 )
 
 
-def obj(required: list[str], **properties: Any) -> dict[str, Any]:
-    """No other keys than these."""
-    return {
-        "type": "object",
-        "required": required,
-        "properties": properties,
-        "additionalProperties": False,
+#: Kubernetes names any object by such a word.
+NAME = {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
+
+
+def closed(schema: Any) -> Any:
+    """The schema, which refuses what it does not name: as Kubernetes does when it is asked to be strict."""
+    if isinstance(schema, list):
+        return [closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    shut = {"additionalProperties": False} if "properties" in schema else {}
+    return shut | {key: closed(value) for key, value in schema.items()}
+
+
+def definition(kind: str) -> dict[str, Any]:
+    """Of a whole manifest."""
+    found = yaml.safe_load((Path(__file__).parent / "kuberay.yaml").read_text())
+    properties = {
+        "apiVersion": {"const": "ray.io/v1"},
+        "kind": {"const": kind},
+        "metadata": {"type": "object", "properties": {"name": NAME}},
+        "spec": {"$ref": f"#/$defs/{kind}"},
     }
-
-
-def array(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items, "minItems": 1}
-
-
-TEXT = {"type": "string", "minLength": 1}
-COUNT = {"type": "integer", "minimum": 0}
-SWITCH = {"type": "boolean"}
-QUANTITIES = obj(
-    ["cpu", "memory"],
-    cpu={"type": "string", "pattern": r"^\d+m?$"},
-    memory={"type": "string", "pattern": r"^\d+Gi$"},
-)
-SECRET_KEY = obj(["name", "key"], name=TEXT, key=TEXT, optional=SWITCH)
-VARIABLE = obj(
-    ["name"], name=TEXT, value=TEXT, valueFrom=obj(["secretKeyRef"], secretKeyRef=SECRET_KEY)
-)
-MOUNT = obj(["name", "mountPath"], name=TEXT, mountPath=TEXT, readOnly=SWITCH)
-PORT = obj(["containerPort"], containerPort={"type": "integer"}, name=TEXT)
-CONTAINER = obj(
-    ["name", "image", "resources"],
-    name=TEXT,
-    image={"const": IMAGE},
-    ports=array(PORT),
-    resources=obj(["requests", "limits"], requests=QUANTITIES, limits=QUANTITIES),
-    env=array(VARIABLE),
-    volumeMounts=array(MOUNT),
-)
-VOLUME = obj(
-    ["name"],
-    name=TEXT,
-    secret=obj(["secretName"], secretName=TEXT, optional=SWITCH),
-    persistentVolumeClaim=obj(["claimName"], claimName=TEXT),
-)
-POD = obj(
-    ["containers"],
-    containers=array(CONTAINER),
-    volumes=array(VOLUME),
-    securityContext=obj(["fsGroup"], fsGroup={"type": "integer"}),
-)
-PARAMS = {"type": "object", "additionalProperties": TEXT}
-TEMPLATE = obj(["spec"], spec=POD)
-#: Fields as in KubeRay 1.7's definition of ray.io/v1.
-CLUSTER = obj(
-    ["rayVersion", "headGroupSpec", "workerGroupSpecs"],
-    rayVersion={"const": PINNED["ray"]},
-    authOptions=obj(["mode"], mode={"enum": ["token", "disabled"]}),
-    headGroupSpec=obj(["template"], rayStartParams=PARAMS, template=TEMPLATE),
-    workerGroupSpecs=array(
-        obj(
-            ["groupName", "minReplicas", "maxReplicas", "template"],
-            groupName=TEXT,
-            replicas=COUNT,
-            minReplicas=COUNT,
-            maxReplicas=COUNT,
-            rayStartParams=PARAMS,
-            template=TEMPLATE,
-        )
-    ),
-)
-JOB = obj(
-    ["entrypoint", "rayClusterSpec"],
-    entrypoint=TEXT,
-    runtimeEnvYAML=TEXT,
-    shutdownAfterJobFinishes=SWITCH,
-    ttlSecondsAfterFinished=COUNT,
-    backoffLimit=COUNT,
-    activeDeadlineSeconds=COUNT,
-    rayClusterSpec=CLUSTER,
-)
-NAMED = obj(["name"], name={"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"})
-
-
-def manifest(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
-    return obj(
-        ["apiVersion", "kind", "metadata", "spec"],
-        apiVersion={"const": "ray.io/v1"},
-        kind={"const": kind},
-        metadata=NAMED,
-        spec=spec,
-    )
+    return closed({**found, "properties": properties, "required": list(properties)})
 
 
 def read(name: str) -> dict[str, Any]:
@@ -159,19 +93,53 @@ def test_no_secret_is_made_with_the_newline_that_ends_its_file() -> None:
     assert all("tr -d '\\n' <" in line and "=/dev/stdin" in line for line in made)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "spec"),
-    [("raycluster.yaml", "RayCluster", CLUSTER), ("rayjob.yaml", "RayJob", JOB)],
+MANIFESTS = pytest.mark.parametrize(
+    ("name", "kind"), [("raycluster.yaml", "RayCluster"), ("rayjob.yaml", "RayJob")]
 )
-def test_kuberay_knows_every_field(name: str, kind: str, spec: dict[str, Any]) -> None:
+
+
+@MANIFESTS
+def test_kuberay_takes_the_manifest(name: str, kind: str) -> None:
+    jsonschema.validate(read(name), definition(kind))
+
+
+@MANIFESTS
+@pytest.mark.parametrize(
+    ("place", "wrong"),
+    [
+        ((), {"authOptions": {"mode": "on"}}),
+        ((), {"rayVersions": "2.60.0"}),
+        (("headGroupSpec", "template", "spec"), {"claims": []}),
+        (("headGroupSpec", "template", "spec", "containers", 0), {"volumeMount": []}),
+        (("workerGroupSpecs", 0), {"minReplicas": "2"}),
+        (("workerGroupSpecs", 0, "template", "spec", "containers", 0, "env", 0), {"name": None}),
+    ],
+)
+def test_kuberay_would_have_refused_a_mistake(
+    name: str, kind: str, place: tuple[str | int, ...], wrong: dict[str, Any]
+) -> None:
     found = read(name)
-    jsonschema.validate(found, manifest(kind, spec))
-    whole = found["spec"].get("rayClusterSpec", found["spec"])
+    part = found["spec"].get("rayClusterSpec", found["spec"])
+    for step in place:
+        if step == "env":
+            part.setdefault("env", [{"name": "A", "value": "b"}])
+        part = part[step]
+    part.update(wrong)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(found, definition(kind))
+
+
+@pytest.mark.parametrize("name", ["raycluster.yaml", "rayjob.yaml"])
+def test_pods_run_the_pinned_ray_and_mount_what_there_is(name: str) -> None:
+    spec = read(name)["spec"]
+    whole = spec.get("rayClusterSpec", spec)
+    assert whole["rayVersion"] == PINNED["ray"]
     for group in (whole["headGroupSpec"], *whole["workerGroupSpecs"]):
         pod = group["template"]["spec"]
         volumes = {volume["name"] for volume in pod.get("volumes", ())}
         mounted = {m["name"] for c in pod["containers"] for m in c.get("volumeMounts", ())}
         assert mounted == volumes
+        assert all(c["image"] == IMAGE and c["resources"]["limits"] for c in pod["containers"])
     claims = [
         v.get("persistentVolumeClaim")
         for v in whole["headGroupSpec"]["template"]["spec"]["volumes"]

@@ -6,13 +6,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import psutil
 import pytest
@@ -46,7 +45,7 @@ class Scan:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.config))
         url = self.exchange.base_url
-        command = [*self.within, sys.executable, "-m", "cluster", verb, str(path), "--json"]
+        command = [*self.within, sys.executable, "-P", "-m", "cluster", verb, str(path), "--json"]
         command += ["--store", str(self.store), "--base-url", url, *options]
         command += ["--assets-url", url] if verb == "scan" else []
         return subprocess.Popen(
@@ -67,24 +66,14 @@ class Scan:
         That is everything but the memory and the environment of our own processes, from which it is
         read: their command lines at any moment, what is printed, and every file that is written.
         """
-        began_s = time.time() - 1
-        process = self.start(UPSTOX_ACCESS_TOKEN=token)
-        commands: set[str] = set()
-        with ThreadPoolExecutor() as pool:
-            ended = pool.submit(process.communicate, timeout=WITHIN_S)
-            while not ended.done():
-                commands |= command_lines()
-                wait([ended], timeout=0.1)
-        out, err = ended.result()
-        assert any("raylet" in each for each in commands), "Ray's processes were not looked at"
-        assert not [each for each in (*commands, out, err) if token in each]
-        sessions = [s for s in RAY_SESSIONS.glob("session_2*") if s.stat().st_mtime > began_s]
-        places = [self.folder, Path(os.environ["CANDLEFLEET_STATE_DIR"]), *sessions]
-        files = [path for place in places for path in place.rglob("*") if path.is_file()]
+        seen = watch(self.start(UPSTOX_ACCESS_TOKEN=token))
+        assert any("raylet" in each for each in seen.commands), "Ray's processes were not looked at"
+        assert not [each for each in (*seen.commands, seen.out, seen.err) if token in each]
+        files = seen.ray_files | contents(self.folder, Path(os.environ["CANDLEFLEET_STATE_DIR"]))
         for ending in (".out", ".err", ".sqlite3", ".jsonl", "manifest.json", "report.json"):
             assert any(path.name.endswith(ending) for path in files), f"no {ending} was looked at"
-        assert not [path for path in files if token.encode() in path.read_bytes()]
-        return finished(process.returncode, out, err)
+        assert not [path for path, content in files.items() if token.encode() in content]
+        return finished(seen.code, seen.out, seen.err)
 
     def rows(self) -> dict[tuple[str, str], list[Bar]]:
         """All candles of the store by instrument and timeframe, in the order of time."""
@@ -119,8 +108,51 @@ def finished(code: int, out: str, err: str) -> Finished:
     return Finished(code, json.loads(lines[-1]) if lines else {}, err)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What anybody might see of a run."""
+
+    code: int
+    out: str
+    err: str
+    commands: set[str]  # of every process there was, as anybody on this machine may read them
+    ray_files: dict[Path, bytes]  # that Ray wrote down
+
+
+def watch(process: subprocess.Popen[str]) -> Seen:
+    """Wait for its end, and hold on to the files of Ray, which end with it."""
+    commands: set[str] = set()
+    held = dict[Path, BinaryIO]()
+    with ExitStack() as open_files, ThreadPoolExecutor() as pool:
+        ended = pool.submit(process.communicate, timeout=WITHIN_S)
+        while not ended.done():
+            commands |= command_lines()
+            for path in ray_files(process.pid) - held.keys():
+                with suppress(FileNotFoundError):
+                    held[path] = open_files.enter_context(path.open("rb"))
+            wait([ended], timeout=0.1)
+        out, err = ended.result()
+        assert not [path for path in held if path.exists()], "Ray's files outlived the run"
+        written = {path: file.read() for path, file in held.items()}
+    return Seen(process.returncode, out, err, commands, written)
+
+
+def ray_files(pid: int) -> set[Path]:
+    """Of clusters that this process has begun."""
+    found = set[Path]()
+    with suppress(psutil.NoSuchProcess):
+        for head in psutil.Process(pid).children(recursive=True):
+            for session in RAY_SESSIONS.glob(f"session_*_{head.pid}"):
+                found |= {path for path in session.rglob("*") if path.is_file()}
+    return found
+
+
+def contents(*folders: Path) -> dict[Path, bytes]:
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {path: path.read_bytes() for path in files}
+
+
 def command_lines() -> set[str]:
-    """Of every process there is, as anybody on this machine may read them."""
     found = set()
     for process in psutil.process_iter():
         with suppress(psutil.Error):
@@ -136,11 +168,18 @@ def exchange() -> Iterator[Lookalike]:
 
 @pytest.fixture
 def scan(tmp_path: Path, exchange: Lookalike) -> Scan:
-    """Five symbols, daily and 5-minute bars of two months: 15 requests."""
+    """Five symbols, daily and 5-minute bars of two months: 15 requests.
+
+    It stands in a folder that holds modules by the names of those we import.
+    """
     config = {
         "universe": {"symbols": ["SBIN", "RELIANCE", "INFY", "TCS", "NSE_INDEX|Nifty 50"]},
         "timeframes": ["1day", "5minute"],
         "dates": {"from": "2024-01-01", "to": "2024-02-29"},
         "retry": {"attempts": 8, "base_s": 0.05, "cap_s": 0.5},
     }
+    for module in ("psutil.py", "ray.py", "actors/__init__.py", "cluster/__init__.py"):
+        path = tmp_path / module
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("raise SystemExit('it imports from the folder the user stands in')")
     return Scan(tmp_path, exchange, config)

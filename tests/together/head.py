@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
@@ -13,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psutil
 import pytest
@@ -34,6 +36,19 @@ class Head:
     def python(self, *words: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
         """Ours, which has the code."""
         return self._start([sys.executable, *map(str, words)], cwd, environment)
+
+    def told(self, path: str) -> Any:
+        """What the dashboard tells there."""
+        token = (self.folder / "token").read_text()
+        shown = Request(f"{self.dashboard}{path}", headers={"Authorization": f"Bearer {token}"})
+        with urlopen(shown, timeout=30) as answer:
+            return json.load(answer)
+
+    def actors(self) -> set[str]:
+        """The names of those that live."""
+        alive = "filter_keys=state&filter_predicates=%3D&filter_values=ALIVE"
+        found = self.told(f"/api/v0/actors?limit=1000&{alive}")["data"]["result"]["result"]
+        return {actor["name"] for actor in found if actor["name"]}
 
     def ray(self, *words: str, cwd: Path) -> subprocess.Popen[str]:
         """Ray's own command, on the head's own machine."""

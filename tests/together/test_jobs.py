@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -11,13 +12,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cluster.joining import claim_of
 from cluster.lookalike.launch import run_lookalike
 from cluster.lookalike.settings import Settings
 from tests.bucket import Bucket
 from tests.together.conftest import Scan, finish
 from tests.together.head import PYTHON, ROOT, Head, run_head
 from tests.together.test_s3 import ScanInBucket
-from tests.together.test_scan import expected, wait_until_committed
+from tests.together.test_scan import expected
 
 TOKEN = "t0ken-that-only-the-cluster-knows"
 WINDOWS = ((20, 1.0), (60, 6.0))
@@ -69,11 +71,11 @@ def test_runs_that_join_a_cluster_share_its_limiter_and_never_a_store(
         scan.config["writer"] = {"commit_every_s": 0.3}
         runs = [elsewhere(scan, "one", ScanInBucket), elsewhere(scan, "other")]
         processes = [run.start("--address", head.address) for run in runs]
-        wait_until_committed(runs[1], processes[1])
-        exchange.set_latency(8)
+        wait_for_actors(head, {claim_of(str(run.store)) for run in runs})
+        processes[0].send_signal(signal.SIGSTOP)  # so it surely goes on until the third has ended
         # As from another machine, whose locks are its own.
         third = runs[0].run("--address", head.address, CANDLEFLEET_STATE_DIR=f"{scan.folder}/state")
-        exchange.set_latency(0.1, 0.05)
+        processes[0].send_signal(signal.SIGCONT)
         assert third.code == 2, third.stderr
         assert "another run of this cluster is writing to it" in third.stderr
         assert third.summary["requests"] == 0
@@ -83,13 +85,15 @@ def test_runs_that_join_a_cluster_share_its_limiter_and_never_a_store(
     assert all(run.rows() == expected(run) for run in runs)
     assert judged["refused"] == 0
     assert all(w["worst"] <= w["limit"] for w in judged["windows"])
-    listed = (
-        "import ray; ray.init(%r, namespace='candlefleet'); print(ray.util.list_named_actors())"
-    )
-    _, actors, _ = ended(
-        head.python("-c", listed % head.address, cwd=scan.folder, RAY_AUTH_MODE="token")
-    )
-    assert actors.strip() == "['limiter-1']", "one limiter stays, and nothing else"
+    wait_for_actors(head, {"limiter-1"}, only=True)
+
+
+def wait_for_actors(head: Head, names: set[str], *, only: bool = False) -> None:
+    """Until these live; `only`, and no others."""
+    until_s = time.monotonic() + 60
+    while not (head.actors() == names if only else head.actors() >= names):
+        assert time.monotonic() < until_s, head.actors()
+        time.sleep(0.1)
 
 
 def test_a_node_without_a_package_is_named_with_it(scan: Scan, head: Head) -> None:
@@ -111,6 +115,7 @@ def test_a_submitted_scan_brings_back_log_and_exit_code_and_the_secret_stays_the
     scan: Scan, head: Head
 ) -> None:
     """From an empty folder; the universe's file goes along, the token's does not."""
+    scan.config["fleet"] = {"fetchers": 1, "threads": 2}
     (scan.folder / "names.csv").write_text("Symbol\nSBIN\nINFY\n")
     scan.config["universe"] = {"file": "names.csv"}
     empty = scan.folder / "empty"
@@ -120,12 +125,14 @@ def test_a_submitted_scan_brings_back_log_and_exit_code_and_the_secret_stays_the
         scan.exchange = exchange
         words = ["-m", "cluster", "submit", config(scan), *hosts(scan)]
         words += ["--address", head.dashboard, "--json"]
-        refused = ended(head.python(*words, cwd=empty))
-        named = ["--token-file", str(head.folder / "upstox-token")]
+        words += ["--token-file", str(head.folder / "upstox-token")]
         # Their addresses go before ours in Ray's own client, not in ours.
-        done = ended(head.python(*words, *named, cwd=empty, RAY_ADDRESS="http://127.0.0.1:9"))
-    assert refused[0] == 3, refused
-    assert "UDAPI100050" in refused[2]
+        named = head.python(*words, cwd=empty, RAY_ADDRESS="http://127.0.0.1:9")
+        words[-1] += "-of-yesterday"  # such a one is not there
+        refused = ended(head.python(*words, cwd=empty))
+        done = ended(named)
+    assert refused[:2] == (2, ""), refused
+    assert "upstox-token-of-yesterday" in refused[2]
     assert done[0] == 0, done
     assert json.loads(done[1].splitlines()[-1])["stored"] == 6
     assert "6 chunks stored" in done[2]
@@ -136,20 +143,9 @@ def test_a_submitted_scan_brings_back_log_and_exit_code_and_the_secret_stays_the
 
 def look_for(secret: str, head: Head, shown: str) -> None:
     """In what was printed, what the dashboard tells, and all that Ray wrote down."""
-    listed = ended(
-        head.python(
-            "-m",
-            "ray.scripts.scripts",
-            "job",
-            "list",
-            "--address",
-            head.dashboard,
-            cwd=head.folder,
-            RAY_AUTH_MODE="token",
-        )
-    )
-    assert "candlefleet-" in listed[1]
-    assert secret not in shown + listed[1]
+    listed = json.dumps(head.told("/api/jobs/"))
+    assert "candlefleet-" in listed
+    assert secret not in shown + listed
     files = [
         path for path in (head.folder / "r").rglob("*") if path.is_file() and not path.is_symlink()
     ]
