@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import psutil
 import pytest
@@ -36,7 +37,7 @@ with interruptible() as interrupt:
 """
 
 
-def signal_until_it_ends(process: subprocess.Popen[bytes], number: signal.Signals) -> float:
+def signal_until_it_ends(process: subprocess.Popen[Any], number: signal.Signals) -> float:
     """How long that took, in seconds."""
     began_s = time.monotonic()
     while True:

@@ -22,6 +22,7 @@ from cluster.lookalike.launch import Lookalike, run_lookalike
 from cluster.lookalike.settings import Settings
 
 WITHIN_S = 150
+GONE_WITHIN_S = 5.0  # on a machine that has other work, too
 RAY_SESSIONS = Path(f"/tmp/candlefleet-{os.getuid()}/ray")  # of clusters of ours
 
 #: Bar stamp in epoch seconds, then open, high, low, close, volume, oi.
@@ -158,6 +159,25 @@ def command_lines() -> set[str]:
         with suppress(psutil.Error):
             found.add(" ".join(process.cmdline()))
     return found
+
+
+def family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
+
+
+def commands(processes: list[psutil.Process]) -> list[str]:
+    found = []
+    for each in processes:
+        try:
+            found.append(" ".join(each.cmdline()))
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def assert_gone(processes: list[psutil.Process]) -> None:
+    _, left = psutil.wait_procs(processes, GONE_WITHIN_S)
+    assert not [each for each in left if each.status() != psutil.STATUS_ZOMBIE], commands(left)
 
 
 @pytest.fixture

@@ -14,14 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.together.conftest import WITHIN_S, Scan, finish
+from tests.cluster.test_interrupt import signal_until_it_ends
+from tests.together.conftest import WITHIN_S, Scan, assert_gone, commands, family, finish
 from tests.together.test_scan import expected, wait_until_committed
-
-GONE_WITHIN_S = 5.0  # on a machine that has other work, too
-
-
-def family(process: psutil.Process) -> list[psutil.Process]:
-    return [process, *process.children(recursive=True)]
 
 
 def wait_for(process: psutil.Process, is_wanted: Callable[[str], bool]) -> list[psutil.Process]:
@@ -35,28 +30,15 @@ def wait_for(process: psutil.Process, is_wanted: Callable[[str], bool]) -> list[
     pytest.fail("that process never came")
 
 
-def commands(processes: list[psutil.Process]) -> list[str]:
-    found = []
-    for each in processes:
-        try:
-            found.append(" ".join(each.cmdline()))
-        except psutil.NoSuchProcess:
-            continue
-    return found
-
-
-def assert_gone(processes: list[psutil.Process]) -> None:
-    _, left = psutil.wait_procs(processes, GONE_WITHIN_S)
-    assert not [each for each in left if each.status() != psutil.STATUS_ZOMBIE], commands(left)
-
-
 def slowed(scan: Scan, latency_s: float) -> None:
     scan.config["writer"] = {"commit_every_s": 0.2}
     scan.config["fleet"] = {"fetchers": 1, "threads": 1}
     scan.exchange.set_latency(latency_s)
 
 
-def test_a_run_is_heard_on_this_machine_only_and_kill_9_of_it_leaves_nothing(scan: Scan) -> None:
+def test_a_run_is_heard_on_this_machine_only_and_when_its_cluster_dies_says_so_and_leaves_nothing(
+    scan: Scan,
+) -> None:
     slowed(scan, 0.4)
     process = scan.start()
     wait_until_committed(scan, process)
@@ -70,16 +52,6 @@ def test_a_run_is_heard_on_this_machine_only_and_kill_9_of_it_leaves_nothing(sca
     (folder,) = {found[1] for each in names if (found := re.search(r"--temp_dir=(\S+)", each))}
     assert stat.S_IMODE(Path(folder).parent.stat().st_mode) == 0o700
 
-    process.kill()
-    process.communicate()
-    assert_gone(everyone)
-
-
-def test_a_run_whose_cluster_dies_says_so_and_leaves_nothing(scan: Scan) -> None:
-    slowed(scan, 0.4)
-    process = scan.start()
-    wait_until_committed(scan, process)
-    everyone = family(psutil.Process(process.pid))
     (raylet,) = (each for each in everyone if each.name() == "raylet")
     raylet.kill()
     broken = finish(process)
@@ -144,11 +116,9 @@ def test_runs_use_the_cluster_that_is_up_and_leave_no_actor_of_theirs_on_it(
     while not said or "Stopping: SIGINT" not in said[-1]:
         said.append(process.stderr.readline())
         assert said[-1], "it ended instead of draining"
-    began_s = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=WITHIN_S)
+    assert signal_until_it_ends(process, signal.SIGINT) < 2
     assert process.returncode == 130
-    assert time.monotonic() - began_s < 2
+    process.communicate()
     assert any("on the cluster that `candlefleet up` keeps" in line for line in said)
     assert_gone(actors)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.request import urlopen
 
+import psutil
 import pytest
 from deltalake import DeltaTable
 
@@ -25,7 +26,15 @@ from cluster.lookalike.market import Market
 from cluster.lookalike.settings import Settings
 from cluster.lookalike.split import Split
 from cluster.status import look, tables
-from tests.together.conftest import Bar, Scan, finish
+from tests.together.conftest import (
+    Bar,
+    Scan,
+    assert_gone,
+    commands,
+    family,
+    finish,
+    ray_files,
+)
 
 SECRET = "s3cret-t0ken-of-the-user"
 MONTHS = (date(2024, 1, 1), date(2024, 2, 29))
@@ -97,8 +106,10 @@ def test_a_scan_stores_the_market_exactly_and_a_second_one_sends_nothing(scan: S
     assert scan.exchange.judge()["requests"] == 15
 
 
-def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(scan: Scan) -> None:
-    """`kill -9` of the driver in mid-run, before any commit; then the same command.
+def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(
+    scan: Scan,
+) -> None:
+    """`kill -9` of the driver in mid-run, before any commit: no process is left. Then the same command.
 
     What was answered is asked for again only if it was on its way just then: one request a thread.
     """
@@ -108,9 +119,13 @@ def test_a_killed_run_resumes_and_neither_loses_nor_doubles_a_row(scan: Scan) ->
     scan.config["fleet"] = {"fetchers": 1, "threads": 2}
     process = scan.start()
     wait_until_spooled(scan, 6)
+    everyone, logs = family(psutil.Process(process.pid)), ray_files(process.pid)
+    assert any("raylet" in command for command in commands(everyone))
     process.kill()
-    process.wait()
     process.communicate()
+    assert_gone(everyone)
+    assert logs
+    assert not [path for path in logs if path.exists()]
     assert scan.rows() == {}
 
     scan.exchange.set_latency(0.0)
