@@ -188,11 +188,13 @@ class Run:
     def _take_ping(self, fetcher: str, ref: Any) -> None:
         try:
             node = answer(ref)
-        except RayActorError:
+        except RayActorError as error:
+            if error.actor_init_failed:  # Ray does not try that again
+                self._crew.start_elsewhere(fetcher, str(error))
             self._alarms.set(time.monotonic() + ASK_AGAIN_S, partial(self._ping, fetcher))
         else:
             log.warning("fetcher.returned", extra={"fetcher": fetcher, "node": node})
-            self._crew.nodes[fetcher] = node
+            self._crew.located(fetcher, node)
             self._dispatch.back(fetcher)
 
     # from the writer
