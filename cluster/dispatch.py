@@ -29,6 +29,7 @@ from actors.fetcher.outcome import (
     Word,
 )
 from actors.market.chunk import Chunk
+from actors.market.errors import CandlefleetError
 from cluster.blame import Blame
 from cluster.breaker import Outage, Strain
 from cluster.orders import Errand, Order, Probe
@@ -63,6 +64,7 @@ class Dispatch:
         self._poison_after = poison_after
         self._stopped = False
         self.halted: Halted | None = None
+        self.trouble: CandlefleetError | None = None  # of our own making: the run cannot go on
         self.planned = len(self._queued)  # grows when a chunk is split
         self._asked = 0  # requests for chunks; those lost with their fetcher are counted as sent
 
@@ -167,13 +169,16 @@ class Dispatch:
         if isinstance(word, Halted):
             self.halt(word)
 
-    def lost(self, chunk: Chunk) -> None:
+    def lost(self, chunk: Chunk, reason: str = "its process died") -> None:
         """The fetcher broke with `chunk` in hand: it is suspected, and next time sent alone."""
         errand = self._take_back(chunk)
         self._count_request(errand, attempts=1)
-        errand.broke_its_fetcher(self._poison_after)
-        if chunk.id in self._owed:
-            self._requeue(errand)
+        if chunk.id not in self._owed:
+            return
+        if not errand.broke_its_fetcher(self._poison_after, reason):
+            self.trouble = CandlefleetError(f"no dead letter of {chunk.id} can be made: {reason}")
+            self.stop()
+        self._requeue(errand)
 
     def holds(self, fetcher: str) -> int:
         """How many chunks it has in hand."""
@@ -232,17 +237,14 @@ class Dispatch:
     def _question_suspect(self) -> list[Order]:
         """Send one suspect to a fetcher that holds nothing else: should that break, it is guilty."""
         if self._cell is not None and (
-            self._cell in self._away or (not self._suspects and self._is_empty(self._cell))
+            self._cell in self._away or (not self._suspects and not self.holds(self._cell))
         ):
             self._cell = None
         if self._suspects and self._cell is None:
             self._cell = max(self.present, key=self._free.__getitem__, default=None)
-        if self._suspects and self._cell is not None and self._is_empty(self._cell):
+        if self._suspects and self._cell is not None and not self.holds(self._cell):
             return [self._send(self._cell, self._suspects.popleft())]
         return []
-
-    def _is_empty(self, fetcher: str) -> bool:
-        return not self.holds(fetcher)
 
     def _send(self, fetcher: str, errand: Errand) -> Order:
         self._free[fetcher] -= 1

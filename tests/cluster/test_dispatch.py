@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, timedelta
 
 from hypothesis import settings
@@ -63,6 +64,7 @@ class Fleet(RuleBasedStateMachine):
         self.days_owed = count * 8  # days of the plan; a split must not lose one
         self.sizes = {chunk(i).id: 8 for i in range(count)}
         self.planned = count
+        self.unwritten: Counter[str] = Counter()  # dead letters that broke their fetchers
 
     def keep(self, chunk_id: str) -> Delivered:
         """What the writer does: it takes a chunk once."""
@@ -149,7 +151,15 @@ class Fleet(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def dies(self, data: st.DataObject) -> None:
-        self.dispatch.lost(self.pick(data).chunk)
+        self.lose(self.pick(data))
+
+    def lose(self, order: Send | WriteOff) -> None:
+        """No dead letter breaks its fetchers for ever."""
+        self.unwritten[order.chunk.id] += isinstance(order, WriteOff)
+        if self.unwritten[order.chunk.id] < 3:
+            self.dispatch.lost(order.chunk)
+        else:
+            self.settle(order, Undelivered("full"))
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -158,7 +168,7 @@ class Fleet(RuleBasedStateMachine):
         order = self.pick(data)
         self.keep(order.chunk.id)
         if data.draw(st.booleans()):
-            self.dispatch.lost(order.chunk)
+            self.lose(order)
         else:
             self.settle(order, Undelivered("no answer in time"))
 
@@ -262,6 +272,24 @@ def test_a_chunk_that_breaks_its_fetcher_again_and_again_is_written_off() -> Non
     assert isinstance(order, WriteOff)
     assert (order.attempts, order.refused.cause) == (3, Cause.POISON)
     assert dispatch.requests == 3
+
+
+def test_a_dead_letter_that_cannot_be_made_ends_the_run_and_names_what_went_wrong() -> None:
+    """It is the writer that breaks, or we do: to go on would be to go round for ever."""
+    dispatch = Dispatch([chunk(0), chunk(1)], {"a": 1}, poison_after=3)  # the second stays pending
+    messages = []
+    for turn in range(100):
+        for order in dispatch.orders(float(turn)):
+            if isinstance(order, WriteOff):
+                messages.append(order.refused.message)
+            dispatch.lost(order.chunk, "ValueError; see the run's log")
+    assert (
+        messages
+        == ["it took its fetcher down 3 times, the last time: ValueError; see the run's log"] * 3
+    )
+    assert dispatch.idle
+    assert (dispatch.pending, dispatch.requests) == (2, 3)
+    assert "ValueError" in str(dispatch.trouble)
 
 
 def test_a_suspect_is_sent_alone_so_that_no_innocent_chunk_is_condemned() -> None:
