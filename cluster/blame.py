@@ -7,6 +7,8 @@ attempts back.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from actors.fetcher.outcome import (
     Answered,
     Delivered,
@@ -61,6 +63,10 @@ class Blame:
             return False
         self._aside.append(errand)
         return True
+
+    def withdraw(self, chunk_ids: Collection[str]) -> None:
+        """Put none of these aside any longer: they have their receipts."""
+        self._aside = [errand for errand in self._aside if errand.chunk.id not in chunk_ids]
 
     def probe(self, now_s: float) -> Chunk | None:
         """What to ask only to see whether the provider answers, if it is time to."""

@@ -24,7 +24,7 @@ from actors.writer.buffer import BufferRules
 from actors.writer.spool import place_of
 from cluster.interrupt import Interrupt
 from cluster.joining import claim_of, claimed, refuse_other_limiter
-from cluster.placement import move_due, spread
+from cluster.placement import Places
 
 log = logging.getLogger(__name__)
 
@@ -68,14 +68,13 @@ class Crew:
         self._settings = settings
         self._names = Neighbours(LIMITER, claim_of(settings.store_uri), f"monitor-{run_id}")
         fetchers = [f"fetcher-{i}" for i in range(1, settings.fetchers + 1)]
-        #: Which each fetcher is on.
-        self.nodes = spread(fetchers, _nodes())
+        self._places = Places(fetchers, _nodes())
         self.limiter = _limiter(settings, self._names)
         self.writer = _writer(settings, self._names)
         self.monitor = _monitor(settings, self._names, fetchers)
         #: By name: fetcher-1, fetcher-2 ...
         self.fetchers = {
-            name: _fetcher(settings, self._names, name, self.nodes[name]) for name in fetchers
+            name: _fetcher(settings, self._names, name, self._places.of[name]) for name in fetchers
         }
 
     def everyone(self) -> list[Any]:
@@ -89,8 +88,13 @@ class Crew:
     def locate(self) -> None:
         """Find out where the fetchers are: Ray may have put one elsewhere than it was told to."""
         asked = [fetcher.node.remote() for fetcher in self.fetchers.values()]
-        self.nodes = dict(zip(self.fetchers, ray.get(asked, timeout=START_WITHIN_S), strict=True))
-        log.info("fleet.placed", extra={"nodes": self.nodes})
+        found = ray.get(asked, timeout=START_WITHIN_S)
+        self._places.of = dict(zip(self.fetchers, found, strict=True))
+        log.info("fleet.placed", extra={"nodes": self._places.of})
+
+    def located(self, fetcher: str, node: str) -> None:
+        """It says so itself."""
+        self._places.of[fetcher] = node
 
     def head_answers(self) -> bool:
         """Whether anybody listens there. Ray's own calls would wait for it, and then end this process."""
@@ -103,7 +107,7 @@ class Crew:
 
     def move_due(self) -> tuple[str, str] | None:
         """A fetcher that should move, and the node it should move to."""
-        return move_due(self.nodes, _nodes())
+        return self._places.move_due(_nodes())
 
     def hush(self, fetcher: str) -> None:
         """What it waits for a permit to send comes back unsent."""
@@ -117,7 +121,18 @@ class Crew:
             self.fetchers[fetcher] = _fetcher(self._settings, self._names, fetcher, node)
         except ValueError:
             return False
+        # Else it would be due to move again, and be killed, until it has started and says where it is.
+        self._places.of[fetcher] = node
         return True
+
+    def start_elsewhere(self, fetcher: str, reason: str) -> None:
+        """It could not start where it was told to: nobody is told to start there again."""
+        barren = self._places.of[fetcher]
+        node = self._places.instead(fetcher, _nodes())
+        facts = {"fetcher": fetcher, "node": barren, "instead": node, "error": reason}
+        log.warning("node.barren", extra=facts)
+        if node is not None:
+            self.move(fetcher, node)
 
 
 @contextmanager

@@ -8,11 +8,12 @@ A chunk is always in exactly one place:
       +---- waiting      |
       +---- put aside    |  (its attempts are nearly used up: see `blame`)
       +------------------+
+
+From anywhere it is done once its receipt is committed: a fetcher's last word may get lost.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
 
@@ -28,9 +29,11 @@ from actors.fetcher.outcome import (
     Word,
 )
 from actors.market.chunk import Chunk
+from actors.market.errors import CandlefleetError
 from cluster.blame import Blame
 from cluster.breaker import Outage, Strain
 from cluster.orders import Errand, Order, Probe
+from cluster.waiting import Waiting
 
 #: Nothing was sent because a neighbour is away: asked again after so long, not at once.
 UNSENT_PAUSE_S = 0.5
@@ -48,22 +51,21 @@ class Dispatch:
     ) -> None:
         """`lanes`: how many chunks each fetcher may hold at once. `attempts`: requests a chunk may cost."""
         self._queued = deque(Errand(chunk) for chunk in chunks)
+        self._owed = {errand.chunk.id for errand in self._queued}  # those without a receipt
         self._suspects: deque[Errand] = deque()  # were in hand when a fetcher broke
-        self._waiting: list[tuple[float, int, Errand]] = []  # heap by (ready_s, order of arrival)
+        self._waiting = Waiting()
         self._sent: dict[str, tuple[str, Errand]] = {}
         self._delivered: dict[str, Errand] = {}
-        self._early: set[str] = set()  # committed before their fetcher's word arrived
         self._lanes = dict(lanes)
         self._free = dict(lanes)
         self._away: set[str] = set()
         self._cell: str | None = None  # the fetcher kept free for a suspect
         self._blame = Blame(attempts)
         self._poison_after = poison_after
-        self._arrivals = 0
         self._stopped = False
         self.halted: Halted | None = None
+        self.trouble: CandlefleetError | None = None  # of our own making: the run cannot go on
         self.planned = len(self._queued)  # grows when a chunk is split
-        self.done = 0
         self._asked = 0  # requests for chunks; those lost with their fetcher are counted as sent
 
     @property
@@ -77,7 +79,11 @@ class Dispatch:
     @property
     def pending(self) -> int:
         """Chunks that have no receipt yet."""
-        return self.planned - self.done
+        return len(self._owed)
+
+    @property
+    def done(self) -> int:
+        return self.planned - self.pending
 
     @property
     def idle(self) -> bool:
@@ -107,8 +113,7 @@ class Dispatch:
 
     def orders(self, now_s: float) -> list[Order]:
         """What to send now: as much as the fetchers have hands for, least loaded first."""
-        while self._waiting and self._waiting[0][0] <= now_s:
-            self._requeue(heapq.heappop(self._waiting)[2])
+        self._requeue_all(self._waiting.take(now_s))
         if self._stopped:
             return []
         if self._blame.undecided and self._nothing_to_send and not self._sent:
@@ -129,8 +134,8 @@ class Dispatch:
         if self._stopped:
             return None
         if self.outage is not None:
-            return self.outage.next_try_s
-        return self._waiting[0][0] if self._waiting else None
+            return self.outage.next_try_s if self.present else None
+        return self._waiting.next_s
 
     def settle(self, chunk: Chunk, outcome: Outcome, now_s: float) -> None:
         """A fetcher has answered for `chunk`."""
@@ -140,16 +145,16 @@ class Dispatch:
             self._count_request(errand, attempts=not isinstance(outcome, Throttled))
         self._requeue_all(self._blame.learn(errand, outcome, now_s))
         match outcome:
-            case _ if self._is_done_early(chunk):
-                pass
+            case _ if chunk.id not in self._owed:
+                pass  # its receipt was committed before this word came, whatever that says
             case Delivered(writer=writer):
                 errand.writer = writer
                 self._delivered[chunk.id] = errand
             case TryAgain(wait_s=wait_s):
                 if not self._blame.puts_aside(errand):
-                    self._wait(errand, now_s + wait_s)
+                    self._waiting.put(errand, now_s + wait_s)
             case Unsent():
-                self._wait(errand, now_s + UNSENT_PAUSE_S)
+                self._waiting.put(errand, now_s + UNSENT_PAUSE_S)
             case TooLong():
                 self._split(errand)
             case Halted():
@@ -164,13 +169,16 @@ class Dispatch:
         if isinstance(word, Halted):
             self.halt(word)
 
-    def lost(self, chunk: Chunk) -> None:
+    def lost(self, chunk: Chunk, reason: str = "its process died") -> None:
         """The fetcher broke with `chunk` in hand: it is suspected, and next time sent alone."""
         errand = self._take_back(chunk)
         self._count_request(errand, attempts=1)
-        errand.broke_its_fetcher(self._poison_after)
-        if not self._is_done_early(chunk):
-            self._requeue(errand)
+        if chunk.id not in self._owed:
+            return
+        if not errand.broke_its_fetcher(self._poison_after, reason):
+            self.trouble = CandlefleetError(f"no dead letter of {chunk.id} can be made: {reason}")
+            self.stop()
+        self._requeue(errand)
 
     def holds(self, fetcher: str) -> int:
         """How many chunks it has in hand."""
@@ -191,15 +199,11 @@ class Dispatch:
         What was delivered to any other incarnation and is not among them is gone, and asked again.
         Returns the chunks whose receipts are news.
         """
-        news: set[str] = set()
-        for chunk_id in chunk_ids:
-            if self._delivered.pop(chunk_id, None) is not None:
-                self.done += 1
-                news.add(chunk_id)
-            elif chunk_id in self._sent and chunk_id not in self._early:
-                # The writer's word has overtaken the fetcher's.
-                self._early.add(chunk_id)
-                news.add(chunk_id)
+        news = self._owed.intersection(chunk_ids)
+        self._owed -= news
+        delivered = {chunk_id for chunk_id in news if self._delivered.pop(chunk_id, None)}
+        if astray := news - delivered - self._sent.keys():
+            self._withdraw(astray)
         for chunk_id in [i for i, errand in self._delivered.items() if errand.writer != writer]:
             self._requeue(self._delivered.pop(chunk_id))
         return news
@@ -208,7 +212,7 @@ class Dispatch:
         """More to fetch, after all that is queued."""
         more = [Errand(chunk) for chunk in chunks]
         self._queued.extend(more)
-        self.planned += len(more)
+        self._owe(more)
 
     def halt(self, reason: Halted) -> None:
         """No request of this run can succeed."""
@@ -233,17 +237,14 @@ class Dispatch:
     def _question_suspect(self) -> list[Order]:
         """Send one suspect to a fetcher that holds nothing else: should that break, it is guilty."""
         if self._cell is not None and (
-            self._cell in self._away or (not self._suspects and self._is_empty(self._cell))
+            self._cell in self._away or (not self._suspects and not self.holds(self._cell))
         ):
             self._cell = None
         if self._suspects and self._cell is None:
             self._cell = max(self.present, key=self._free.__getitem__, default=None)
-        if self._suspects and self._cell is not None and self._is_empty(self._cell):
+        if self._suspects and self._cell is not None and not self.holds(self._cell):
             return [self._send(self._cell, self._suspects.popleft())]
         return []
-
-    def _is_empty(self, fetcher: str) -> bool:
-        return not self.holds(fetcher)
 
     def _send(self, fetcher: str, errand: Errand) -> Order:
         self._free[fetcher] -= 1
@@ -265,26 +266,33 @@ class Dispatch:
         for errand in errands:
             self._requeue(errand)
 
-    def _wait(self, errand: Errand, ready_s: float) -> None:
-        self._arrivals += 1
-        heapq.heappush(self._waiting, (ready_s, self._arrivals, errand))
-
     def _take_back(self, chunk: Chunk) -> Errand:
         fetcher, errand = self._sent.pop(chunk.id)
         self._free[fetcher] += 1
         return errand
 
-    def _is_done_early(self, chunk: Chunk) -> bool:
-        """Whether its receipt was committed before its fetcher's word came; whatever that says."""
-        if chunk.id not in self._early:
-            return False
-        self._early.remove(chunk.id)
-        self.done += 1
-        return True
+    def _withdraw(self, chunk_ids: set[str]) -> None:
+        """Their fetchers' words got lost on the way, not their answers: they need not be sent again."""
+
+        def is_open(errand: Errand) -> bool:
+            return errand.chunk.id not in chunk_ids
+
+        self._queued = deque(filter(is_open, self._queued))
+        self._suspects = deque(filter(is_open, self._suspects))
+        self._waiting.withdraw(chunk_ids)
+        self._blame.withdraw(chunk_ids)
+
+    def _owe(self, errands: Iterable[Errand]) -> None:
+        ids = {errand.chunk.id for errand in errands}
+        self._owed |= ids
+        self.planned += len(ids)
 
     def _split(self, errand: Errand) -> None:
         halves = errand.chunk.halves()
         # A single day cannot be too long: `Fetcher` has made a dead letter of it already.
         assert halves is not None
-        self._queued.extendleft(Errand(half) for half in reversed(halves))
-        self.planned += 1
+        errands = [Errand(half) for half in halves]
+        self._queued.extendleft(reversed(errands))
+        self._owed.remove(errand.chunk.id)
+        self.planned -= 1
+        self._owe(errands)

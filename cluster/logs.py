@@ -54,6 +54,7 @@ _SENTENCES = {
     "what was fetched is kept, and the same command fetches the rest.",
     "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
     "fetcher.returned": "{fetcher} is back.",
+    "node.barren": "{fetcher} could not start on node {node}, which gets no other: see the run's log.",
     "writer.lost": "The writer has died and restarts; it commits what it had kept.",
     "cluster.installing": "Waiting up to {minutes:g} minutes until the cluster has installed our packages.",
     "store.untidy": "The store was not put in order: {error}",

@@ -14,6 +14,27 @@ def spread(fetchers: Iterable[str], nodes: Sequence[str]) -> dict[str, str]:
     return {name: nodes[number % len(nodes)] for number, name in enumerate(fetchers)}
 
 
+class Places:
+    """Where each fetcher is or is starting, and where none can start."""
+
+    def __init__(self, fetchers: Iterable[str], nodes: Sequence[str]) -> None:
+        self.of = spread(fetchers, nodes)
+        self._barren: set[str] = set()
+
+    def move_due(self, nodes: Iterable[str]) -> tuple[str, str] | None:
+        """See below; `nodes` are those that are alive."""
+        return move_due(self.of, self._fertile(nodes))
+
+    def instead(self, fetcher: str, nodes: Iterable[str]) -> str | None:
+        """Where to start one that could not where it was told to; None: there is nowhere left."""
+        self._barren.add(self.of[fetcher])
+        held = Counter(self.of.values())
+        return min(self._fertile(nodes), key=held.__getitem__, default=None)
+
+    def _fertile(self, nodes: Iterable[str]) -> list[str]:
+        return [node for node in nodes if node not in self._barren]
+
+
 def move_due(placed: Mapping[str, str], nodes: Collection[str]) -> tuple[str, str] | None:
     """A fetcher, and the node without any that it should move to; None: all is well.
 

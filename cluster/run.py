@@ -146,10 +146,10 @@ class Run:
             outcome: Outcome = answer(ref)
         except RayActorError:
             self._miss(order.fetcher)
-            self._lose(order.chunk)
-        except RayTaskError:
+            self._lose(order.chunk, "its process died")
+        except RayTaskError as error:
             log.exception("fetch.broke", extra={"chunk": order.chunk.id})
-            self._lose(order.chunk)
+            self._lose(order.chunk, f"{type(error.cause).__name__}; see the run's log")
         except UsageError as error:  # the budget's ledger cannot be used
             self._watch.trouble = error
             self._dispatch.settle(order.chunk, Unsent(str(error)), time.monotonic())
@@ -170,9 +170,9 @@ class Run:
         log.info("provider.probed", extra={"chunk": order.chunk.id, "word": str(word)})
         self._dispatch.probed(word, time.monotonic())
 
-    def _lose(self, chunk: Chunk) -> None:
-        log.info("chunk.lost", extra={"chunk": chunk.id})
-        self._dispatch.lost(chunk)
+    def _lose(self, chunk: Chunk, reason: str) -> None:
+        log.info("chunk.lost", extra={"chunk": chunk.id, "reason": reason})
+        self._dispatch.lost(chunk, reason)
 
     def _miss(self, fetcher: str) -> None:
         if self._dispatch.away(fetcher):
@@ -188,11 +188,13 @@ class Run:
     def _take_ping(self, fetcher: str, ref: Any) -> None:
         try:
             node = answer(ref)
-        except RayActorError:
+        except RayActorError as error:
+            if error.actor_init_failed:  # Ray does not try that again
+                self._crew.start_elsewhere(fetcher, str(error))
             self._alarms.set(time.monotonic() + ASK_AGAIN_S, partial(self._ping, fetcher))
         else:
             log.warning("fetcher.returned", extra={"fetcher": fetcher, "node": node})
-            self._crew.nodes[fetcher] = node
+            self._crew.located(fetcher, node)
             self._dispatch.back(fetcher)
 
     # from the writer
@@ -272,12 +274,9 @@ class Run:
             self._give_up_s = now_s + self._assignment.terms.timeout_s + DRAIN_S
 
     def _stop_permits(self) -> None:
-        for run_id in self._names():
-            self._crew.limiter.stop.remote(run_id)
-
-    def _names(self) -> tuple[str, str]:
-        """By which the limiter knows the run."""
-        return self._assignment.run_id, probes_of(self._assignment.run_id)
+        run_id = self._assignment.run_id
+        for name in (run_id, probes_of(run_id)):
+            self._crew.limiter.stop.remote(name)
 
     def _over(self) -> bool:
         if self._give_up_s is not None and time.monotonic() > self._give_up_s:

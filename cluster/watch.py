@@ -57,7 +57,7 @@ class Watch:
         trouble = self._patience.trouble(now_s, self._dispatch.outage)
         if isinstance(trouble, StoreError):
             raise trouble
-        self.trouble = self.trouble or trouble
+        self.trouble = self.trouble or trouble or self._dispatch.trouble
 
     def writer_heard(self, now_s: float) -> None:
         self._patience.writer_heard_s = now_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, timedelta
 
 from hypothesis import settings
@@ -22,6 +23,7 @@ from actors.fetcher.outcome import (
 from actors.market.chunk import Cause, Chunk, Status
 from actors.market.timeframe import Timeframe
 from actors.upstox.reply import Refused
+from cluster.breaker import TRIP_AFTER
 from cluster.dispatch import UNSENT_PAUSE_S, Dispatch
 from cluster.orders import Probe, Send, WriteOff
 
@@ -55,11 +57,14 @@ class Fleet(RuleBasedStateMachine):
         self.held: list[Send | WriteOff] = []
         self.probes: list[Probe] = []
         self.writer = 0  # its incarnation
+        self.heard = -1  # the one that told last
         self.buffered: set[str] = set()  # with this incarnation, not committed
         self.stored: set[str] = set()
+        self.told: set[str] = set()  # receipts that were news
         self.days_owed = count * 8  # days of the plan; a split must not lose one
         self.sizes = {chunk(i).id: 8 for i in range(count)}
         self.planned = count
+        self.unwritten: Counter[str] = Counter()  # dead letters that broke their fetchers
 
     def keep(self, chunk_id: str) -> Delivered:
         """What the writer does: it takes a chunk once."""
@@ -131,7 +136,10 @@ class Fleet(RuleBasedStateMachine):
         self.settle(order, data.draw(st.sampled_from(outcomes)))
 
     def divisible(self) -> list[Send]:
-        return [o for o in self.held if isinstance(o, Send) and o.chunk.halves()]
+        """What the provider has answered once, it does not call too long."""
+        known = self.stored | self.buffered
+        fresh = [o for o in self.held if isinstance(o, Send) and o.chunk.id not in known]
+        return [o for o in fresh if o.chunk.halves()]
 
     @precondition(lambda self: self.divisible())
     @rule(data=st.data())
@@ -143,7 +151,26 @@ class Fleet(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def dies(self, data: st.DataObject) -> None:
-        self.dispatch.lost(self.pick(data).chunk)
+        self.lose(self.pick(data))
+
+    def lose(self, order: Send | WriteOff) -> None:
+        """No dead letter breaks its fetchers for ever."""
+        self.unwritten[order.chunk.id] += isinstance(order, WriteOff)
+        if self.unwritten[order.chunk.id] < 3:
+            self.dispatch.lost(order.chunk)
+        else:
+            self.settle(order, Undelivered("full"))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def keeps_but_its_word_gets_lost(self, data: st.DataObject) -> None:
+        """The writer commits it by and by; the chunk may be queued, suspected or sent again by then."""
+        order = self.pick(data)
+        self.keep(order.chunk.id)
+        if data.draw(st.booleans()):
+            self.lose(order)
+        else:
+            self.settle(order, Undelivered("no answer in time"))
 
     @rule()
     def more_is_planned(self) -> None:
@@ -156,10 +183,16 @@ class Fleet(RuleBasedStateMachine):
 
     @rule()
     def writer_tells(self) -> None:
-        """Its answer to a call to commit; a new incarnation tells of what is in the store."""
-        self.stored |= self.buffered
-        self.buffered = set()
-        self.dispatch.committed(self.stored, str(self.writer))
+        """Its answer to a call to commit: of its batch; a new incarnation tells of all in the store."""
+        if self.heard != self.writer:
+            told = set(self.stored)
+        else:
+            told, self.buffered = self.buffered, set()
+            self.stored |= told
+        self.heard = self.writer
+        news = self.dispatch.committed(told, str(self.writer))
+        assert not news & self.told, "a receipt is counted twice"
+        self.told |= news
 
     @rule()
     def writer_dies(self) -> None:
@@ -171,8 +204,7 @@ class Fleet(RuleBasedStateMachine):
         if not hasattr(self, "dispatch"):
             return
         assert self.dispatch.in_flight == len(self.held)
-        assert self.dispatch.pending == self.dispatch.planned - self.dispatch.done
-        assert self.dispatch.done <= len(self.stored)
+        assert self.dispatch.done == len(self.told) <= len(self.stored)
 
     def teardown(self) -> None:
         """Left alone with a well fleet, the plan is finished, each day exactly once."""
@@ -191,6 +223,7 @@ class Fleet(RuleBasedStateMachine):
                 break
         assert self.dispatch.idle
         assert self.dispatch.pending == 0
+        assert self.told == self.stored
         assert sum(self.sizes[i] for i in self.stored) == self.days_owed
 
 
@@ -241,6 +274,24 @@ def test_a_chunk_that_breaks_its_fetcher_again_and_again_is_written_off() -> Non
     assert dispatch.requests == 3
 
 
+def test_a_dead_letter_that_cannot_be_made_ends_the_run_and_names_what_went_wrong() -> None:
+    """It is the writer that breaks, or we do: to go on would be to go round for ever."""
+    dispatch = Dispatch([chunk(0), chunk(1)], {"a": 1}, poison_after=3)  # the second stays pending
+    messages = []
+    for turn in range(100):
+        for order in dispatch.orders(float(turn)):
+            if isinstance(order, WriteOff):
+                messages.append(order.refused.message)
+            dispatch.lost(order.chunk, "ValueError; see the run's log")
+    assert (
+        messages
+        == ["it took its fetcher down 3 times, the last time: ValueError; see the run's log"] * 3
+    )
+    assert dispatch.idle
+    assert (dispatch.pending, dispatch.requests) == (2, 3)
+    assert "ValueError" in str(dispatch.trouble)
+
+
 def test_a_suspect_is_sent_alone_so_that_no_innocent_chunk_is_condemned() -> None:
     """Fetcher `a` breaks whenever it holds chunk 0. Only chunk 0 is ever written off."""
     dispatch = Dispatch([chunk(i) for i in range(12)], {"a": 4, "b": 1}, poison_after=3)
@@ -258,6 +309,31 @@ def test_a_suspect_is_sent_alone_so_that_no_innocent_chunk_is_condemned() -> Non
     assert written_off == {chunk(0)}
     assert len(done) == 11
     assert dispatch.pending == 0
+
+
+def test_a_receipt_whose_fetcher_was_lost_is_the_end_of_its_chunk() -> None:
+    """The writer had its answer, the driver never heard of it: no second request, and the run ends."""
+    dispatch = Dispatch([chunk(0)], {"a": 1})
+    (order,) = dispatch.orders(0.0)
+    dispatch.lost(order.chunk)
+    assert dispatch.committed([order.chunk.id], "w") == {order.chunk.id}
+    assert dispatch.orders(1.0) == []
+    assert dispatch.idle
+    assert (dispatch.done, dispatch.pending, dispatch.uncommitted) == (1, 0, 0)
+    assert dispatch.committed([order.chunk.id], "the next") == set()
+
+
+def test_nothing_is_to_wake_for_while_nobody_could_probe() -> None:
+    """Or the loop would turn without a rest until a fetcher is back."""
+    dispatch = Dispatch([chunk(i) for i in range(TRIP_AFTER)], {"a": TRIP_AFTER})
+    for order in dispatch.orders(0.0):
+        dispatch.settle(order.chunk, failing(), 0.0)
+    dispatch.away("a")
+    assert dispatch.orders(99.0) == []
+    assert dispatch.next_wake_s() is None
+    dispatch.back("a")
+    (probe,) = dispatch.orders(99.0)
+    assert isinstance(probe, Probe)
 
 
 def test_a_halt_stops_everything_and_keeps_the_first_reason() -> None:

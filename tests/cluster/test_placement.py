@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.placement import move_due, spread
+from cluster.placement import Places, move_due, spread
 
 NODES = st.lists(st.sampled_from("abcdefgh"), min_size=1, unique=True)
 
@@ -35,3 +35,19 @@ def test_whatever_nodes_come_and_go_moving_ends_with_none_idle_beside_a_crowded_
         held = Counter(placed.values())
         if any(not held[node] for node in nodes):
             assert all(node in nodes and held[node] == 1 for node in placed.values())
+
+
+def test_a_fetcher_that_is_starting_is_not_moved_again() -> None:
+    places = Places(["fetcher-1", "fetcher-2"], "a")
+    assert places.move_due("ab") == ("fetcher-2", "b")
+    places.of["fetcher-2"] = "b"
+    assert places.move_due("ab") is None
+
+
+def test_where_a_fetcher_could_not_start_none_is_sent_again() -> None:
+    """Such as to a node that lacks a package; the fetcher is not lost with it."""
+    places = Places(["fetcher-1", "fetcher-2", "fetcher-3"], "abc")
+    assert places.instead("fetcher-3", "abc") == "a"
+    places.of["fetcher-3"] = "a"
+    assert places.move_due("abc") is None
+    assert places.instead("fetcher-3", "ac") is None
