@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# A Python with the same packages and Ray's dashboard, but without our code: for the head of a cluster.
+HEAD := $(VENV)/head
+HEAD_READY := $(HEAD)/.ready
+PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test check bench clean help
 .DEFAULT_GOAL := help
@@ -14,13 +18,19 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "candlefleet needs Python 3.11 or newer; try: make PYTHON=python3.11")'
 	@echo "Setting up $(VENV); this takes a minute or two."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --use-pep517 --constraint constraints.txt --editable '.[dev]'
+	@$(BIN)/python $(PIP) --use-pep517 --editable '.[dev]'
 	@touch $(READY)
+
+$(HEAD_READY): $(READY)
+	@$(BIN)/python -m venv $(HEAD)
+	@realpath $(VENV)/lib/python3*/site-packages >$$(echo $(HEAD)/lib/python3*/site-packages)/beside.pth
+	@$(HEAD)/bin/python $(PIP) 'ray[default]'
+	@touch $(HEAD_READY)
 
 demo: $(READY)   ## NIFTY 50 from the look-alike exchange, inside the real limits
 	$(BIN)/candlefleet demo
 
-test: $(READY)   ## every test
+test: $(HEAD_READY)   ## every test
 	$(BIN)/python -m pytest --ignore=tests/together --numprocesses=logical --dist=worksteal
 	$(BIN)/python -m pytest tests/together
 

@@ -1,7 +1,9 @@
 """What runs on the driver: from a config to a finished run. `Store` and `Screen` are the doors for notebooks.
 
 config, universe, plan     what to fetch
-session, crew, dispatch, run   fetching it
+choice, local_cluster, head, kept   the Ray cluster to do it on
+session, joining, crew, dispatch, run   fetching it, there
+packing, jobs              letting a cluster do all of it
 standing, display, report, logs    saying how it goes
 screen/                    a question to every instrument of a store
 lookalike/                 a local exchange that behaves like the provider, for demo and tests

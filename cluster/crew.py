@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+import socket
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from actors.fetcher.actor import Fetcher, FetcherSettings, Neighbours
-from actors.limiter.actor import Limiter
+from actors.fetcher.actor import Fetcher, FetcherSettings, Neighbours, probes_of
+from actors.limiter.actor import PROTOCOL, Limiter
 from actors.market.errors import CandlefleetError
 from actors.monitor.actor import Monitor
 from actors.writer.actor import Writer
 from actors.writer.buffer import BufferRules
 from actors.writer.spool import place_of
+from cluster.interrupt import Interrupt
+from cluster.joining import claim_of, claimed, refuse_other_limiter
+from cluster.placement import Places
+
+log = logging.getLogger(__name__)
 
 #: A new process, imports included; on a busy laptop this has taken ten seconds.
 START_WITHIN_S = 60.0
+_LOOK_EVERY_S = 0.25
+HEAD_WITHIN_S = 1.0
 
 #: One for all runs on a cluster; its ledger is where the first of them keeps its state.
-LIMITER = "limiter"
+LIMITER = f"limiter-{PROTOCOL}"
 
 #: Its ledger is a file of the head node. Restarted elsewhere, it would begin with an empty one.
 _HEAD = {"node:__internal_head__": 0.001}
@@ -36,17 +46,6 @@ CALLERS_AT_MOST = 20_000
 # send a request without a permit. Dispatch sends chunks again, with new permits.
 # No CPUs are claimed: the fleet waits for the network, and must also fit on a laptop of two.
 _ANY = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
-
-
-@dataclass(frozen=True)
-class Crew:
-    limiter: Any
-    writer: Any
-    monitor: Any
-    fetchers: dict[str, Any]  # by name: fetcher-1, fetcher-2 ...
-
-    def everyone(self) -> list[Any]:
-        return [self.limiter, self.writer, self.monitor, *self.fetchers.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,70 +60,168 @@ class CrewSettings:
     fetcher: FetcherSettings
 
 
+class Crew:
+    """The actors of a run, and where its fetchers are."""
+
+    def __init__(self, settings: CrewSettings) -> None:
+        run_id = settings.run_id
+        self._settings = settings
+        self._names = Neighbours(LIMITER, claim_of(settings.store_uri), f"monitor-{run_id}")
+        fetchers = [f"fetcher-{i}" for i in range(1, settings.fetchers + 1)]
+        self._places = Places(fetchers, _nodes())
+        self.limiter = _limiter(settings, self._names)
+        self.writer = _writer(settings, self._names)
+        self.monitor = _monitor(settings, self._names, fetchers)
+        #: By name: fetcher-1, fetcher-2 ...
+        self.fetchers = {
+            name: _fetcher(settings, self._names, name, self._places.of[name]) for name in fetchers
+        }
+
+    def everyone(self) -> list[Any]:
+        return [self.limiter, self.writer, self.monitor, *self.fetchers.values()]
+
+    def dismiss_fetchers(self) -> None:
+        """Once there is nothing left to fetch: tidying needs the memory they hold."""
+        for fetcher in self.fetchers.values():
+            ray.kill(fetcher, no_restart=True)
+
+    def locate(self) -> None:
+        """Find out where the fetchers are: Ray may have put one elsewhere than it was told to."""
+        asked = [fetcher.node.remote() for fetcher in self.fetchers.values()]
+        found = ray.get(asked, timeout=START_WITHIN_S)
+        self._places.of = dict(zip(self.fetchers, found, strict=True))
+        log.info("fleet.placed", extra={"nodes": self._places.of})
+
+    def located(self, fetcher: str, node: str) -> None:
+        """It says so itself."""
+        self._places.of[fetcher] = node
+
+    def head_answers(self) -> bool:
+        """Whether anybody listens there. Ray's own calls would wait for it, and then end this process."""
+        host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), HEAD_WITHIN_S).close()
+        except OSError:
+            return False
+        return True
+
+    def move_due(self) -> tuple[str, str] | None:
+        """A fetcher that should move, and the node it should move to."""
+        return self._places.move_due(_nodes())
+
+    def hush(self, fetcher: str) -> None:
+        """What it waits for a permit to send comes back unsent."""
+        for run_id in (self._settings.run_id, probes_of(self._settings.run_id)):
+            self.limiter.abandon.remote(run_id, fetcher)
+
+    def move(self, fetcher: str, node: str) -> bool:
+        """Let a fetcher go, and hire another in its name; False: the name is still taken, try again."""
+        ray.kill(self.fetchers[fetcher], no_restart=True)
+        try:
+            self.fetchers[fetcher] = _fetcher(self._settings, self._names, fetcher, node)
+        except ValueError:
+            return False
+        # Else it would be due to move again, and be killed, until it has started and says where it is.
+        self._places.of[fetcher] = node
+        return True
+
+    def start_elsewhere(self, fetcher: str, reason: str) -> None:
+        """It could not start where it was told to: nobody is told to start there again."""
+        barren = self._places.of[fetcher]
+        node = self._places.instead(fetcher, _nodes())
+        facts = {"fetcher": fetcher, "node": barren, "instead": node, "error": reason}
+        log.warning("node.barren", extra=facts)
+        if node is not None:
+            self.move(fetcher, node)
+
+
 @contextmanager
-def hire(settings: CrewSettings) -> Iterator[Crew]:
-    """All actors of a run, up and answering. They are let go at the end; the limiter stays for others."""
-    crew = _engage(settings)
+def hire(settings: CrewSettings, interrupt: Interrupt) -> Iterator[Crew]:
+    """All actors of a run, up and answering, unless interrupted before they are.
+
+    They are let go at the end; the limiter stays for others.
+    """
+    refuse_other_limiter(LIMITER)
+    crew = Crew(settings)
     try:
-        _await(crew)
+        _await(crew, interrupt)
         yield crew
     finally:
         for actor in [*crew.fetchers.values(), crew.writer, crew.monitor]:
             ray.kill(actor, no_restart=True)
 
 
-def _await(crew: Crew) -> None:
+def _await(crew: Crew, interrupt: Interrupt) -> None:
+    answers = [actor.memory.remote() for actor in crew.everyone()]
+    until_s = time.monotonic() + START_WITHIN_S
+    while len(ray.wait(answers, num_returns=len(answers), timeout=_LOOK_EVERY_S)[1]):
+        if interrupt:
+            return
+        if time.monotonic() > until_s:
+            raise CandlefleetError(f"the actors were not up in {START_WITHIN_S:g} s")
     try:
-        ray.get([actor.memory.remote() for actor in crew.everyone()], timeout=START_WITHIN_S)
-    except GetTimeoutError:
-        raise CandlefleetError(f"the actors were not up in {START_WITHIN_S:g} s") from None
+        ray.get(answers)
+        crew.locate()
     except RayActorError as error:
         reason = str(error).strip().splitlines()[0]
         raise CandlefleetError(f"an actor did not start: {reason}") from error
 
 
-def _engage(settings: CrewSettings) -> Crew:
-    run_id = settings.run_id
-    names = Neighbours(LIMITER, f"writer-{run_id}", f"monitor-{run_id}")
-    fetchers = [f"fetcher-{i}" for i in range(1, settings.fetchers + 1)]
-    watched = (names.limiter, names.writer, *(f"{name}-{run_id}" for name in fetchers))
+def _limiter(settings: CrewSettings, names: Neighbours) -> Any:
+    return _actor(
+        Limiter,
+        name=names.limiter,
+        lifetime="detached",
+        get_if_exists=True,
+        max_concurrency=CALLERS_AT_MOST,
+        resources=_HEAD,
+    ).remote(settings.state_dir)
+
+
+def _writer(settings: CrewSettings, names: Neighbours) -> Any:
+    """On the driver's node: what a dead one's spool holds is looked for there, by the next run too."""
     keepers = settings.fetchers * settings.threads
-    return Crew(
-        limiter=_actor(
-            Limiter,
-            name=names.limiter,
-            lifetime="detached",
-            get_if_exists=True,
-            max_concurrency=CALLERS_AT_MOST,
-            resources=_HEAD,
-        ).remote(settings.state_dir),
-        writer=_actor(
-            Writer,
-            name=names.writer,
-            scheduling_strategy=_here(),
-            concurrency_groups={"keep": keepers, "commit": 1, "health": 2},
-        ).remote(
-            settings.store_uri,
-            run_id,
-            settings.buffer,
-            place_of(settings.store_uri, Path(settings.state_dir)),
-        ),
-        monitor=_actor(Monitor, name=names.monitor).remote(settings.memory_limit_bytes, watched),
-        fetchers={
-            name: _actor(
-                Fetcher,
-                name=f"{name}-{run_id}",
-                scheduling_strategy="SPREAD",
-                concurrency_groups={"fetch": settings.threads, "health": 2},
-            ).remote(name, settings.fetcher, names)
-            for name in fetchers
-        },
+    writer = _actor(
+        Writer,
+        name=names.writer,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(_own_node(), soft=False),
+        concurrency_groups={"keep": keepers, "commit": 1, "health": 2},
     )
+    spool = place_of(settings.store_uri, Path(settings.state_dir))
+    given = (settings.store_uri, settings.run_id, settings.buffer, spool)
+    return claimed(lambda: writer.remote(*given), settings.store_uri)
 
 
-def _here() -> NodeAffinitySchedulingStrategy:
-    """The driver's node. What a dead writer's spool holds is looked for there, by the next run too."""
-    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+def _monitor(settings: CrewSettings, names: Neighbours, fetchers: Sequence[str]) -> Any:
+    """On the driver's node, without which there is no run: so no other one's loss is its own."""
+    watched = (names.limiter, names.writer, *(f"{name}-{settings.run_id}" for name in fetchers))
+    return _actor(
+        Monitor,
+        name=names.monitor,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(_own_node(), soft=False),
+    ).remote(settings.memory_limit_bytes, watched)
+
+
+def _fetcher(settings: CrewSettings, names: Neighbours, name: str, node: str) -> Any:
+    """On `node`, or on any other once that is gone."""
+    return _actor(
+        Fetcher,
+        name=f"{name}-{settings.run_id}",
+        scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True),
+        concurrency_groups={"fetch": settings.threads, "probe": 1, "health": 2},
+    ).remote(name, settings.fetcher, names)
+
+
+def _own_node() -> str:
+    node: str = ray.get_runtime_context().get_node_id()
+    return node
+
+
+def _nodes() -> list[str]:
+    """Those that are alive, the driver's own first."""
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    alive = [node["NodeID"] for node in known if node["Alive"]]
+    return sorted(alive, key=lambda node: (node != _own_node(), node))
 
 
 def _actor(room: type, *, concurrency_groups: dict[str, int] | None = None, **options: Any) -> Any:

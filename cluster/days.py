@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import numpy.typing as npt
 from actors.market.timeframe import Timeframe
 from cluster.coverage import Span
 
+Scalar = TypeVar("Scalar", bound=np.generic)
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Ints: TypeAlias = npt.NDArray[np.int64]
 
@@ -76,6 +77,6 @@ class BarDays:
         """The smallest count on any day of each bar."""
         return np.minimum.reduceat(counts, self.starts)
 
-    def labelled(self, counts: Ints) -> Ints:
-        """What stands on the day that labels each bar, its first."""
-        return counts[self.starts]
+    def labelled(self, told: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+        """What is told of the day that labels each bar, its first."""
+        return told[self.starts]

@@ -16,14 +16,16 @@ import pyarrow.compute as pc
 from actors.fetcher.receipt import CHANGES_FOR
 from actors.market.candles import BARS, TS, Delivery, label_candles
 from actors.market.chunk import Receipt, Status
+from actors.market.errors import StoreError
 from actors.market.resampling import openings_of, resampled
 from actors.market.session_days import REFERENCE
-from actors.market.sessions import opening_minute, settled_at
+from actors.market.sessions import depends_on_opening, ist_date, opening_minute, settled_at
 from actors.writer.buffer import grouped
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
-from cluster.derived import MINUTE, Due, due, needs_openings
+from cluster.derived import MINUTE, Due, due
+from cluster.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,7 +61,7 @@ def derive(prepared: Prepared, run_id: str, console: Console) -> Derived:
     some = due_of(prepared)
     if not some:
         return Derived()
-    console.print(f"Computing {len(some):,} chunks from 1-minute bars.", highlight=False)
+    console.print(f"Computing {counted(len(some), 'chunk')} from 1-minute bars.", highlight=False)
     done = compute(prepared.store, some, run_id, forming=prepared.config.today == "forming")
     log.info("bars.derived", extra={"chunks": len(some), "rows": done.bars})
     return done
@@ -70,7 +72,7 @@ def compute(store: Store, some: Sequence[Due], run_id: str, *, forming: bool = F
 
     Each chunk gets a receipt that tells of no request, as if its bars had come when its minutes did.
     Rows and receipts are committed like any others: what a crash leaves undone is due again. Raises
-    StoreError as any writer does.
+    StoreError if they cannot be.
     """
     if not some:
         return Derived()
@@ -79,7 +81,10 @@ def compute(store: Store, some: Sequence[Due], run_id: str, *, forming: bool = F
     receipts: list[Receipt] = []
     for batch in grouped(_deliveries(minutes, some, run_id, forming=forming), _COMMIT_BYTES):
         receipts += writer.commit(batch).receipts
-    writer.compact()
+    try:
+        writer.tidy(ist_date(datetime.now(UTC)))
+    except StoreError as error:  # all of it is committed whether or not that succeeds
+        log.warning("store.untidy", extra={"error": str(error)})
     failed = tuple(receipt for receipt in receipts if receipt.status is Status.FAILED)
     return Derived(sum(receipt.rows for receipt in receipts), failed)
 
@@ -134,7 +139,7 @@ def _deliveries(
 
 def _openings(minutes: _Minutes, due: Iterable[Due]) -> dict[date, int]:
     """When those sessions opened whose bars depend on it."""
-    chunks = [one.chunk for one in due if needs_openings(one.chunk.timeframe)]
+    chunks = [one.chunk for one in due if depends_on_opening(one.chunk.timeframe.minutes)]
     if not chunks:
         return {}
     first, last = min(chunk.first for chunk in chunks), max(chunk.last for chunk in chunks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from itertools import pairwise
 
 import numpy as np
@@ -13,9 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from actors.market.chunk import Chunk, Status
+from actors.market.epoch import moment_of, stamp_us
 from actors.market.session_days import REFERENCE, REFERENCE_INDEX, follows_reference
-from actors.market.sessions import ist_date
+from actors.market.sessions import depends_on_opening, ist_date
 from actors.market.timeframe import Timeframe, Unit
+from actors.writer.receipts import SPAN
 from cluster.coverage import Answered, Spans, united
 from cluster.days import Days, Ints, Mask
 from cluster.plan import Held, Want, wanted_days
@@ -23,13 +25,6 @@ from cluster.plan import Held, Want, wanted_days
 Series = tuple[str, Timeframe]
 
 MINUTE = Timeframe(Unit.MINUTE, 1)
-
-#: All sessions, special ones included, have opened on a quarter of an hour.
-_MINUTES_A_QUARTER = 15
-
-_SPAN = ["instrument_key", "timeframe", "first", "last", "fetched_at"]
-_UNIX_START = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +44,6 @@ def is_derivable(timeframe: Timeframe) -> bool:
     return timeframe.is_intraday and timeframe.minutes > 1
 
 
-def needs_openings(timeframe: Timeframe) -> bool:
-    """Whether its grid depends on when a session opened."""
-    return _MINUTES_A_QUARTER % timeframe.minutes != 0
-
-
 def to_ask(wants: Iterable[Want], now: datetime) -> list[Want]:
     """The same with minutes in the place of what can be made of them.
 
@@ -66,7 +56,7 @@ def to_ask(wants: Iterable[Want], now: datetime) -> list[Want]:
         if is_derived(want):
             minutes = minutes_for(want, now)
             asked[minutes] = None
-            openings += [minutes] if needs_openings(want.timeframe) else []
+            openings += [minutes] if depends_on_opening(want.timeframe.minutes) else []
         else:
             asked[want] = None
     asked |= dict.fromkeys(replace(want, instrument=REFERENCE_INDEX) for want in openings)
@@ -98,7 +88,7 @@ def due(
         minutes = _newest(known.get((key, MINUTE.label), ()), days)
         made = _newest((*known.get((key, timeframe.label), ()), *tried[key, timeframe.label]), days)
         wanted = days.held(spans) & (minutes > made)
-        if needs_openings(timeframe):
+        if depends_on_opening(timeframe.minutes):
             wanted &= _newest(known.get((REFERENCE, MINUTE.label), ()), days) > 0
         symbol = instruments[key].symbol
         found += [
@@ -125,7 +115,7 @@ def _tried(receipts: pa.Table) -> dict[tuple[str, str], list[Answered]]:
     computed = pc.equal(receipts["attempts"], 0)
     refused = receipts.filter(pc.and_(computed, pc.equal(receipts["status"], Status.FAILED)))
     found: dict[tuple[str, str], list[Answered]] = defaultdict(list)
-    for row in refused.select(_SPAN).to_pylist():
+    for row in refused.select([*SPAN, "fetched_at"]).to_pylist():
         found[row["instrument_key"], row["timeframe"]].append(
             (row["first"], row["last"], row["fetched_at"])
         )
@@ -139,7 +129,7 @@ def _newest(answers: Iterable[Answered], days: Days) -> Ints:
         inside = slice(
             max(0, first.toordinal() - days.first), max(0, last.toordinal() - days.first + 1)
         )
-        found[inside] = (fetched_at - _UNIX_START) // _MICROSECOND
+        found[inside] = stamp_us(fetched_at)
     return found
 
 
@@ -149,5 +139,5 @@ def _runs(wanted: Mask, answered: Ints, days: Days) -> Iterator[tuple[date, date
     begins = np.flatnonzero(np.diff(told, prepend=-1))
     for begin, end in pairwise((*begins.tolist(), len(told))):
         if told[begin]:
-            fetched_at = _UNIX_START + int(told[begin]) * _MICROSECOND
+            fetched_at = moment_of(told[begin])
             yield days.day(begin), days.day(end - 1), fetched_at

@@ -6,15 +6,16 @@ A chunk is always in exactly one place:
       ^        |         |
       |        v         |  (its writer died before it committed)
       +---- waiting      |
+      +---- put aside    |  (its attempts are nearly used up: see `blame`)
       +------------------+
+
+From anywhere it is done once its receipt is committed: a fetcher's last word may get lost.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from actors.fetcher.outcome import (
     Delivered,
@@ -25,56 +26,47 @@ from actors.fetcher.outcome import (
     TryAgain,
     Undelivered,
     Unsent,
+    Word,
 )
 from actors.market.chunk import Chunk
+from actors.market.errors import CandlefleetError
+from cluster.blame import Blame
+from cluster.breaker import Outage, Strain
+from cluster.orders import Errand, Order, Probe
+from cluster.waiting import Waiting
 
 #: Nothing was sent because a neighbour is away: asked again after so long, not at once.
 UNSENT_PAUSE_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Give `chunk` to `fetcher`; `attempt` counts its requests from 1."""
-
-    fetcher: str
-    chunk: Chunk
-    attempt: int
-    crashes: int = 0
-    is_poison: bool = False  # not to be fetched any more: to be written off as a dead letter
-
-
-@dataclass(slots=True)
-class _Errand:
-    chunk: Chunk
-    attempts: int = 0  # requests known to have been sent
-    crashes: int = 0  # times its fetcher broke with it in hand
-    writer: str = ""  # the incarnation of the writer that holds it
 
 
 class Dispatch:
     """Moves the chunks of a plan to their receipts through fetchers and writers that may vanish."""
 
     def __init__(
-        self, chunks: Iterable[Chunk], lanes: Mapping[str, int], poison_after: int = 3
+        self,
+        chunks: Iterable[Chunk],
+        lanes: Mapping[str, int],
+        attempts: int = 5,
+        poison_after: int = 3,
     ) -> None:
-        """`lanes`: how many chunks each fetcher may hold at once."""
-        self._queued = deque(_Errand(chunk) for chunk in chunks)
-        self._suspects: deque[_Errand] = deque()  # were in hand when a fetcher broke
-        self._waiting: list[tuple[float, int, _Errand]] = []  # heap by (ready_s, order of arrival)
-        self._sent: dict[str, tuple[str, _Errand]] = {}
-        self._delivered: dict[str, _Errand] = {}
-        self._early: set[str] = set()  # committed before their fetcher's word arrived
+        """`lanes`: how many chunks each fetcher may hold at once. `attempts`: requests a chunk may cost."""
+        self._queued = deque(Errand(chunk) for chunk in chunks)
+        self._owed = {errand.chunk.id for errand in self._queued}  # those without a receipt
+        self._suspects: deque[Errand] = deque()  # were in hand when a fetcher broke
+        self._waiting = Waiting()
+        self._sent: dict[str, tuple[str, Errand]] = {}
+        self._delivered: dict[str, Errand] = {}
         self._lanes = dict(lanes)
         self._free = dict(lanes)
         self._away: set[str] = set()
         self._cell: str | None = None  # the fetcher kept free for a suspect
+        self._blame = Blame(attempts)
         self._poison_after = poison_after
-        self._arrivals = 0
         self._stopped = False
         self.halted: Halted | None = None
+        self.trouble: CandlefleetError | None = None  # of our own making: the run cannot go on
         self.planned = len(self._queued)  # grows when a chunk is split
-        self.done = 0
-        self.requests = 0  # sent; those lost with their fetcher are counted as sent
+        self._asked = 0  # requests for chunks; those lost with their fetcher are counted as sent
 
     @property
     def in_flight(self) -> int:
@@ -87,26 +79,47 @@ class Dispatch:
     @property
     def pending(self) -> int:
         """Chunks that have no receipt yet."""
-        return self.planned - self.done
+        return len(self._owed)
+
+    @property
+    def done(self) -> int:
+        return self.planned - self.pending
 
     @property
     def idle(self) -> bool:
         """Nothing is in flight, and nothing will be sent unless something comes back."""
-        return not self._sent and (
-            self._stopped or not (self._queued or self._suspects or self._waiting)
-        )
+        rests = self._stopped or (self._nothing_to_send and not self._blame.undecided)
+        return rests and not self._sent and not self._blame.breaker.probing
 
     @property
     def present(self) -> list[str]:
         """Fetchers that can be sent to."""
         return [fetcher for fetcher in self._lanes if fetcher not in self._away]
 
-    def orders(self, now_s: float) -> list[Send]:
+    @property
+    def requests(self) -> int:
+        """Sent, probes included."""
+        return self._asked + self._blame.probes
+
+    @property
+    def outage(self) -> Outage | None:
+        """The provider seems to fail, so that nothing but probes is sent; None: it does not."""
+        return self._blame.breaker.outage
+
+    def strain(self, now_s: float) -> Strain:
+        """What the provider's failing altogether has cost so far."""
+        breaker = self._blame.breaker
+        return Strain(breaker.outages, breaker.lasted_s(now_s), self._blame.probes)
+
+    def orders(self, now_s: float) -> list[Order]:
         """What to send now: as much as the fetchers have hands for, least loaded first."""
-        while self._waiting and self._waiting[0][0] <= now_s:
-            self._requeue(heapq.heappop(self._waiting)[2])
+        self._requeue_all(self._waiting.take(now_s))
         if self._stopped:
             return []
+        if self._blame.undecided and self._nothing_to_send and not self._sent:
+            self._blame.breaker.trip(now_s)  # nothing else would show whose fault it was
+        if self.outage is not None:
+            return self._probe(now_s)
         orders = self._question_suspect()
         while self._queued:
             hands = {f: self._free[f] for f in self.present if f != self._cell}
@@ -117,40 +130,59 @@ class Dispatch:
         return orders
 
     def next_wake_s(self) -> float | None:
-        """When the first waiting chunk may be sent again."""
-        return self._waiting[0][0] if self._waiting and not self._stopped else None
+        """When something may be sent that may not be yet."""
+        if self._stopped:
+            return None
+        if self.outage is not None:
+            return self.outage.next_try_s if self.present else None
+        return self._waiting.next_s
 
     def settle(self, chunk: Chunk, outcome: Outcome, now_s: float) -> None:
         """A fetcher has answered for `chunk`."""
         errand = self._take_back(chunk)
-        if isinstance(outcome, Throttled):
-            self.requests += 1  # but no attempt: it was the budget's fault, not the chunk's
-        elif not isinstance(outcome, Unsent):
-            self._count_request(errand)
-        if isinstance(outcome, Halted):
-            self.halt(outcome)
+        if not isinstance(outcome, Unsent):
+            # A throttled request costs no attempt: it was the budget's fault, not the chunk's.
+            self._count_request(errand, attempts=not isinstance(outcome, Throttled))
+        self._requeue_all(self._blame.learn(errand, outcome, now_s))
         match outcome:
-            case _ if self._is_done_early(chunk):
-                pass
+            case _ if chunk.id not in self._owed:
+                pass  # its receipt was committed before this word came, whatever that says
             case Delivered(writer=writer):
                 errand.writer = writer
                 self._delivered[chunk.id] = errand
             case TryAgain(wait_s=wait_s):
-                self._wait(errand, now_s + wait_s)
+                if not self._blame.puts_aside(errand):
+                    self._waiting.put(errand, now_s + wait_s)
             case Unsent():
-                self._wait(errand, now_s + UNSENT_PAUSE_S)
+                self._waiting.put(errand, now_s + UNSENT_PAUSE_S)
             case TooLong():
                 self._split(errand)
-            case Throttled() | Undelivered() | Halted():
+            case Halted():
+                self.halt(outcome)
+                self._requeue(errand)
+            case Throttled() | Undelivered():
                 self._requeue(errand)
 
-    def lost(self, chunk: Chunk) -> None:
+    def probed(self, word: Word | None, now_s: float) -> None:
+        """What a probe came to; None: its fetcher broke."""
+        self._requeue_all(self._blame.probed(word, now_s))
+        if isinstance(word, Halted):
+            self.halt(word)
+
+    def lost(self, chunk: Chunk, reason: str = "its process died") -> None:
         """The fetcher broke with `chunk` in hand: it is suspected, and next time sent alone."""
         errand = self._take_back(chunk)
-        self._count_request(errand)
-        errand.crashes += 1
-        if not self._is_done_early(chunk):
-            self._requeue(errand)
+        self._count_request(errand, attempts=1)
+        if chunk.id not in self._owed:
+            return
+        if not errand.broke_its_fetcher(self._poison_after, reason):
+            self.trouble = CandlefleetError(f"no dead letter of {chunk.id} can be made: {reason}")
+            self.stop()
+        self._requeue(errand)
+
+    def holds(self, fetcher: str) -> int:
+        """How many chunks it has in hand."""
+        return self._lanes[fetcher] - self._free[fetcher]
 
     def away(self, fetcher: str) -> bool:
         """Send it nothing until it is `back`. Whether that is news."""
@@ -167,24 +199,20 @@ class Dispatch:
         What was delivered to any other incarnation and is not among them is gone, and asked again.
         Returns the chunks whose receipts are news.
         """
-        news: set[str] = set()
-        for chunk_id in chunk_ids:
-            if self._delivered.pop(chunk_id, None) is not None:
-                self.done += 1
-                news.add(chunk_id)
-            elif chunk_id in self._sent and chunk_id not in self._early:
-                # The writer's word has overtaken the fetcher's.
-                self._early.add(chunk_id)
-                news.add(chunk_id)
+        news = self._owed.intersection(chunk_ids)
+        self._owed -= news
+        delivered = {chunk_id for chunk_id in news if self._delivered.pop(chunk_id, None)}
+        if astray := news - delivered - self._sent.keys():
+            self._withdraw(astray)
         for chunk_id in [i for i, errand in self._delivered.items() if errand.writer != writer]:
             self._requeue(self._delivered.pop(chunk_id))
         return news
 
     def add(self, chunks: Iterable[Chunk]) -> None:
         """More to fetch, after all that is queued."""
-        more = [_Errand(chunk) for chunk in chunks]
+        more = [Errand(chunk) for chunk in chunks]
         self._queued.extend(more)
-        self.planned += len(more)
+        self._owe(more)
 
     def halt(self, reason: Halted) -> None:
         """No request of this run can succeed."""
@@ -195,61 +223,76 @@ class Dispatch:
         """Send nothing more."""
         self._stopped = True
 
-    def _question_suspect(self) -> list[Send]:
+    def _probe(self, now_s: float) -> list[Order]:
+        question = self._blame.probe(now_s) if self.present else None
+        if question is None:
+            return []
+        # In turns: one of them may be cut off from the provider while others are not.
+        return [Probe(self.present[self._blame.probes % len(self.present)], question)]
+
+    @property
+    def _nothing_to_send(self) -> bool:
+        return not (self._queued or self._suspects or self._waiting)
+
+    def _question_suspect(self) -> list[Order]:
         """Send one suspect to a fetcher that holds nothing else: should that break, it is guilty."""
         if self._cell is not None and (
-            self._cell in self._away or (not self._suspects and self._is_empty(self._cell))
+            self._cell in self._away or (not self._suspects and not self.holds(self._cell))
         ):
             self._cell = None
         if self._suspects and self._cell is None:
             self._cell = max(self.present, key=self._free.__getitem__, default=None)
-        if self._suspects and self._cell is not None and self._is_empty(self._cell):
+        if self._suspects and self._cell is not None and not self.holds(self._cell):
             return [self._send(self._cell, self._suspects.popleft())]
         return []
 
-    def _is_empty(self, fetcher: str) -> bool:
-        return self._free[fetcher] == self._lanes[fetcher]
-
-    def _send(self, fetcher: str, errand: _Errand) -> Send:
+    def _send(self, fetcher: str, errand: Errand) -> Order:
         self._free[fetcher] -= 1
         self._sent[errand.chunk.id] = (fetcher, errand)
-        poison = self._is_poison(errand)
-        return Send(fetcher, errand.chunk, errand.attempts + 1, errand.crashes, poison)
+        return errand.order(fetcher)
 
-    def _is_poison(self, errand: _Errand) -> bool:
-        return errand.crashes >= self._poison_after
+    def _count_request(self, errand: Errand, *, attempts: int) -> None:
+        if not errand.given_up:
+            self._asked += 1
+            errand.attempts += attempts
 
-    def _count_request(self, errand: _Errand) -> None:
-        if not self._is_poison(errand):
-            self.requests += 1
-            errand.attempts += 1
-
-    def _requeue(self, errand: _Errand) -> None:
+    def _requeue(self, errand: Errand) -> None:
         if errand.crashes:
             self._suspects.append(errand)
         else:
             self._queued.appendleft(errand)
 
-    def _wait(self, errand: _Errand, ready_s: float) -> None:
-        self._arrivals += 1
-        heapq.heappush(self._waiting, (ready_s, self._arrivals, errand))
+    def _requeue_all(self, errands: Iterable[Errand]) -> None:
+        for errand in errands:
+            self._requeue(errand)
 
-    def _take_back(self, chunk: Chunk) -> _Errand:
+    def _take_back(self, chunk: Chunk) -> Errand:
         fetcher, errand = self._sent.pop(chunk.id)
         self._free[fetcher] += 1
         return errand
 
-    def _is_done_early(self, chunk: Chunk) -> bool:
-        """Whether its receipt was committed before its fetcher's word came; whatever that says."""
-        if chunk.id not in self._early:
-            return False
-        self._early.remove(chunk.id)
-        self.done += 1
-        return True
+    def _withdraw(self, chunk_ids: set[str]) -> None:
+        """Their fetchers' words got lost on the way, not their answers: they need not be sent again."""
 
-    def _split(self, errand: _Errand) -> None:
+        def is_open(errand: Errand) -> bool:
+            return errand.chunk.id not in chunk_ids
+
+        self._queued = deque(filter(is_open, self._queued))
+        self._suspects = deque(filter(is_open, self._suspects))
+        self._waiting.withdraw(chunk_ids)
+        self._blame.withdraw(chunk_ids)
+
+    def _owe(self, errands: Iterable[Errand]) -> None:
+        ids = {errand.chunk.id for errand in errands}
+        self._owed |= ids
+        self.planned += len(ids)
+
+    def _split(self, errand: Errand) -> None:
         halves = errand.chunk.halves()
         # A single day cannot be too long: `Fetcher` has made a dead letter of it already.
         assert halves is not None
-        self._queued.extendleft(_Errand(half) for half in reversed(halves))
-        self.planned += 1
+        errands = [Errand(half) for half in halves]
+        self._queued.extendleft(reversed(errands))
+        self._owed.remove(errand.chunk.id)
+        self.planned -= 1
+        self._owe(errands)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,9 +23,8 @@ from actors.market.sessions import IST_SHIFT_US
 from actors.writer.selection import USUAL
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from datetime import date
-    from pathlib import Path
 
     from actors.market.timeframe import Timeframe
     from actors.writer.reading import Store
@@ -35,6 +37,8 @@ class Format(StrEnum):
     JSONL = "jsonl"
 
 
+_STDOUT = 1
+_BINARY = frozenset({Format.PARQUET, Format.ARROW})
 _TS = USUAL.get_field_index("ts")
 _TEXT = USUAL.set(_TS, USUAL.field(_TS).with_type(pa.string()))
 _IST_SHIFT = pa.scalar(IST_SHIFT_US, pa.duration("us"))
@@ -66,31 +70,47 @@ def export(
     first: date | None = None,
     last: date | None = None,
     format: Format,  # noqa: A002  # the option's own name
-    out: Path,
+    out: Path | None,
     overwrite: bool = False,
 ) -> Exported:
-    """Write the candles to `out` by instrument, timeframe and time.
+    """Write the candles to `out`, or to stdout, by instrument, timeframe and time.
 
-    A symbol may also be a whole instrument key. The file appears only when it is complete. Raises
-    UsageError for what the store never held, a file that exists, and a choice that holds no candle.
+    A symbol may also be a whole instrument key. A file appears only when it is complete. Raises
+    UsageError for what the store never held, a file that exists, and a choice that holds no candle;
+    BrokenPipeError once nobody reads stdout any more.
     """
-    refuse_place(out, overwrite=overwrite)
+    if out is not None:
+        refuse_place(out, store, overwrite=overwrite)
+    elif format in _BINARY and os.isatty(_STDOUT):
+        raise UsageError(f"{format} is not for a terminal; name a file", "--out")
     candles = store.candles(symbols=symbols, timeframe=timeframe, first=first, last=last)
+    pieces = candles.pieces()
+    foremost = next(pieces, None)
+    if foremost is None:
+        raise UsageError(_nothing(store, timeframe), "--store")
+    with _stdout() if out is None else appearing(out) as stream:
+        rows = _write(chain([foremost], pieces), format, stream)
+    return Exported(store.uri, candles.version, rows, "-" if out is None else str(out))
+
+
+def _write(pieces: Iterable[pa.Table], format: Format, stream: BinaryIO) -> int:  # noqa: A002
+    """Write them one after the other, and count their rows."""
     rows = 0
-    with appearing(out) as aside:
-        with _closing(_sink(Format(format), aside)) as sink:
-            for piece in candles.pieces():
-                sink.write_table(piece)
-                rows += piece.num_rows
-        if rows == 0:
-            raise UsageError(_nothing(store, timeframe), "--store")
-    return Exported(store.uri, candles.version, rows, str(out))
+    with closing(_sink(format, stream)) as sink:
+        for piece in pieces:
+            sink.write_table(piece)
+            rows += piece.num_rows
+    return rows
 
 
-def refuse_place(out: Path, *, overwrite: bool) -> None:
+def refuse_place(out: Path, store: Store, *, overwrite: bool) -> None:
     """Raises UsageError where no file can be written, or where one stands."""
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder; name a file in it", "--out")
     if out.is_symlink() or (out.exists() and not out.is_file()):
         raise UsageError(f"{out} is not a plain file", "--out")
+    if out.resolve().is_relative_to(Path(store.uri).resolve()):
+        raise UsageError(f"{out} is in the store's own folder, which is for its tables", "--out")
     if out.exists() and not overwrite:
         raise UsageError(f"{out} exists; choose another name or give --overwrite", "--out")
     if not out.parent.is_dir():
@@ -104,11 +124,12 @@ def _nothing(store: Store, timeframe: Timeframe | None) -> str:
 
 
 @contextmanager
-def appearing(out: Path) -> Iterator[Path]:
-    """Give a name beside `out`; what is written there becomes `out` once all went well."""
+def appearing(out: Path) -> Iterator[BinaryIO]:
+    """What is written becomes `out` once all went well."""
     aside = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     try:
-        yield aside
+        with aside.open("wb") as stream:
+            yield stream
         aside.replace(out)
     except OSError as error:
         raise UsageError(f"{out} cannot be written ({error.strerror or error})", "--out") from error
@@ -117,24 +138,28 @@ def appearing(out: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _closing(sink: _Sink) -> Iterator[_Sink]:
+def _stdout() -> Iterator[BinaryIO]:
+    # Not sys.stdout, which may hide that nobody reads it any more: then there is no need to go on.
     try:
-        yield sink
-    finally:
-        sink.close()
+        with os.fdopen(os.dup(_STDOUT), "wb") as stream:
+            yield stream
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"stdout cannot be written ({error.strerror})", "--out") from error
 
 
-def _sink(format: Format, place: Path) -> _Sink:  # noqa: A002
+def _sink(format: Format, stream: BinaryIO) -> _Sink:  # noqa: A002
     sink: _Sink
     match format:
         case Format.CSV:
-            sink = _AsText(pacsv.CSVWriter(place, _TEXT))
+            sink = _AsText(pacsv.CSVWriter(stream, _TEXT))
         case Format.PARQUET:
-            sink = pq.ParquetWriter(place, USUAL, compression="zstd")
+            sink = pq.ParquetWriter(stream, USUAL, compression="zstd")
         case Format.ARROW:
-            sink = pa.ipc.new_file(place, USUAL)
+            sink = pa.ipc.new_file(stream, USUAL)
         case Format.JSONL:
-            sink = _AsText(_Lines(place))
+            sink = _AsText(_Lines(stream))
     return sink
 
 
@@ -156,19 +181,18 @@ class _AsText:
 class _Lines:
     """One JSON object for each row, its numbers in full: what is read back is what stood."""
 
-    def __init__(self, place: Path) -> None:
-        self._file = place.open("w", encoding="utf-8")
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
 
     def write_table(self, table: pa.Table) -> None:
         dates = table["date"].cast(pa.string())
         plain = table.set_column(table.column_names.index("date"), "date", dates)
         for batch in plain.to_batches(max_chunksize=10_000):
-            self._file.writelines(
-                json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist()
-            )
+            lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in batch.to_pylist())
+            self._stream.write("".join(lines).encode())
 
     def close(self) -> None:
-        self._file.close()
+        pass
 
 
 def _clock_text(ts: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -15,6 +15,7 @@ from actors.market.window import NS_PER_S
 from actors.writer.coverage import held
 from cluster.display import duration
 from cluster.plan import plan
+from cluster.wording import counted
 
 if TYPE_CHECKING:
     from cluster.scan import Prepared
@@ -45,7 +46,7 @@ class Forecast:
         ends = self.ends(now).astimezone()
         day = "" if ends.date() == now.astimezone().date() else f" on {ends:%a %d %b}"
         return (
-            f"{self.requests:,} requests; {left}; "
+            f"{counted(self.requests, 'request')}; {left}; "
             f"done at about {ends:%H:%M:%S}{day} (in {duration(self.expected_s)})"
         )
 
@@ -119,7 +120,7 @@ def remarks(prepared: Prepared, now: datetime) -> list[str]:
     """What the table cannot say: the sum, the time it takes, and what is left out."""
     planned, forecast = prepared.plan, of_plan(prepared)
     return [
-        f"{planned.instruments:,} instruments, {forecast.in_words(now)}.",
+        f"{counted(planned.instruments, 'instrument')}, {forecast.in_words(now)}.",
         *_deriving(prepared, now),
         *prepared.wants.notes,
         *map(str, planned.notes),
@@ -146,5 +147,5 @@ def _deriving(prepared: Prepared, now: datetime) -> list[str]:
     if derived is None:
         return []
     saved = derived["requests_saved"]
-    spared = f"{saved:,} requests saved" if saved >= 0 else f"{-saved:,} requests more than asking"
+    spared = counted(abs(saved), "request") + (" saved" if saved >= 0 else " more than asking")
     return [f"{', '.join(derived['timeframes'])} from 1-minute bars: {spared}."]

@@ -43,13 +43,20 @@ _SENTENCES = {
     "run.stopping": "Stopping: {reason}. What was fetched is being stored.",
     "run.abandoned": "Gave up waiting for {in_flight} requests under way.",
     "run.broken": "The run cannot go on: {error}",
-    "fleet.paused": "Paused: {reason}.",
+    "fleet.slowed": "Slowed down: {reason}.",
     "budget.frozen": "The provider refused a request (429) though we had counted {own_count}; "
     "nothing is sent for {next_try_s} s.",
     "fleet.resumed": "Memory is back under its limit; going on.",
+    "provider.failing": "The provider fails ({error}); until it answers, only one request now and "
+    "then is sent.",
+    "provider.answers": "The provider answers; going on.",
+    "head.lost": "The head of the Ray cluster does not answer. Unless it comes back, Ray soon ends this run; "
+    "what was fetched is kept, and the same command fetches the rest.",
     "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
     "fetcher.returned": "{fetcher} is back.",
+    "node.barren": "{fetcher} could not start on node {node}, which gets no other: see the run's log.",
     "writer.lost": "The writer has died and restarts; it commits what it had kept.",
+    "cluster.installing": "Waiting up to {minutes:g} minutes until the cluster has installed our packages.",
     "store.untidy": "The store was not put in order: {error}",
 }
 

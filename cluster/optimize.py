@@ -23,6 +23,7 @@ from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 from cluster.occupancy import occupied
 from cluster.state import state_dir
+from cluster.wording import counted
 
 #: A reader that has opened a version may still be at it.
 READERS_NEED_DAYS = 1
@@ -95,7 +96,7 @@ def optimize(
         before, chosen = _survey(place)
         size_bytes = sum(partition.size_bytes for partition in chosen)
         if chosen:
-            show(f"Putting {len(chosen):,} partitions in order, {_mib(size_bytes)}.")
+            show(f"Putting {counted(len(chosen), 'partition')} in order, {_mib(size_bytes)}.")
         writer = StoreWriter(place)
         writer.tend(ordering(place, _gaining))
         freed, kept = _clearance(place, keep, now)

@@ -12,6 +12,8 @@ from cluster.standing import Standing, Totals, WindowLeft
 if TYPE_CHECKING:
     from actors.limiter.use import BudgetUse, Freeze
     from actors.monitor.actor import Snapshot
+    from actors.monitor.memory import Squeeze
+    from cluster.breaker import Outage
     from cluster.dispatch import Dispatch
 
 PREDICT_EVERY_S = 5.0  # a few thousand requests are played through the rule each time
@@ -30,9 +32,9 @@ class Outlook:
         self.use: BudgetUse | None = None
 
     @property
-    def pause(self) -> str | None:
-        """Why the fleet should pause; None: go on."""
-        return self.snapshot.pause if self.snapshot else None
+    def squeeze(self) -> Squeeze | None:
+        """Whether memory is short."""
+        return self.snapshot.squeeze if self.snapshot else None
 
     @property
     def freeze(self) -> Freeze | None:
@@ -49,6 +51,15 @@ class Outlook:
             else "one request asks whether it is over"
         )
         return f"the provider refused us (429) though we had counted {self.freeze.counted}; {then}"
+
+    def failing(self, outage: Outage, now_s: float) -> str:
+        """Why nothing is sent, where the provider fails."""
+        then = (
+            "one request asks whether it is over"
+            if outage.next_try_s is None
+            else f"next try in {duration(max(0.0, outage.next_try_s - now_s))}"
+        )
+        return f"the provider fails ({outage.why}); {then}"
 
     def unsent(self, dispatch: Dispatch) -> int:
         """Requests still to be sent, as far as is known. Those that wait for a permit are not sent."""
@@ -76,7 +87,12 @@ class Outlook:
         )
 
     def _eta_s(self, dispatch: Dispatch, now_s: float) -> float | None:
-        """What the budget makes of the rest. Played through now and then, counted down between."""
+        """What the budget makes of the rest. Played through now and then, counted down between.
+
+        None while that is unknown: at the start, and while only answers are waited for.
+        """
+        if dispatch.pending and not self.unsent(dispatch):
+            return None
         if self.use is not None and now_s >= self._predict_again_s:
             self._predict_again_s = now_s + PREDICT_EVERY_S
             course = replace(self.use.course, lanes=self._lanes)

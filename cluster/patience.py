@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from actors.fetcher.outcome import Halted
-from actors.market.errors import CandlefleetError, StoreError, UsageError
+from actors.market.errors import CandlefleetError, StoreError
+from cluster.breaker import Outage
 from cluster.display import duration
 
 COMMIT_WITHIN_S = 300.0  # the writer answers within this, or the store is taken for dead
 AWAY_AT_MOST_S = 180.0  # without any fetcher
-PAUSE_AT_MOST_S = 60.0  # without memory coming down
 FROZEN_AT_MOST_S = 3_600.0  # with every request refused: twice the widest published window
 
 
 class Patience:
     """Since when each thing has been waited for, in seconds on one clock."""
 
-    def __init__(self, store: str, began_s: float) -> None:
+    def __init__(self, store: str, began_s: float, outage_at_most_s: float) -> None:
+        """`outage_at_most_s`: so long a provider that fails altogether is waited for."""
         self._store = store
         self._began_s = began_s
+        self._outage_at_most_s = outage_at_most_s
         self.writer_heard_s = began_s
         self.fetcher_seen_s = began_s
-        self.paused_s: float | None = None  # since when the fleet has paused; None: it does not
         self._refused_since_s: float | None = None
 
     def refused(self, now_s: float, lasts_s: float | None) -> None:
@@ -30,19 +31,17 @@ class Patience:
         """
         self._refused_since_s = None if lasts_s is None else max(self._began_s, now_s - lasts_s)
 
-    def trouble(self, now_s: float, pause: str | None) -> CandlefleetError | None:
-        """What has lasted too long. `pause`: why the fleet pauses.
-
-        A StoreError means that nothing of what was fetched can be kept any more.
-        """
+    def trouble(self, now_s: float, outage: Outage | None) -> CandlefleetError | None:
+        """What has lasted too long. After a StoreError nothing that was fetched can be kept any more."""
         if now_s - self.writer_heard_s > COMMIT_WITHIN_S:
             problem = f"the writer has not answered for {COMMIT_WITHIN_S:g} s"
             return StoreError(problem, self._store)
-        if self.paused_s is not None and now_s - self.paused_s > PAUSE_AT_MOST_S:
-            # Nothing is under way any more that could free memory.
-            return UsageError(f"memory does not come down: {pause}", "memory.limit_mb")
         if now_s - self.fetcher_seen_s > AWAY_AT_MOST_S:
             return CandlefleetError(f"no fetcher has come back in {AWAY_AT_MOST_S:g} s")
+        if outage is not None and now_s - outage.since_s > self._outage_at_most_s:
+            lasted = duration(now_s - outage.since_s)
+            said = outage.refused.message
+            return CandlefleetError(f"the provider has failed every request for {lasted}: {said}")
         return None
 
     def refusal(self, now_s: float) -> Halted | None:

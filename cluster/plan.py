@@ -27,6 +27,7 @@ from cluster.coverage import (
 )
 from cluster.cuts import calendar_period, cut, longest_first, reaching_back
 from cluster.unseen import Unseen, unseen
+from cluster.wording import counted
 
 #: Receipts that are stored or empty, by instrument_key and timeframe label.
 Held = Mapping[tuple[str, str], Sequence[Answered]]
@@ -71,7 +72,7 @@ class Note:
     def __str__(self) -> str:
         word = "from" if self.reason is Reason.BEFORE_HISTORY else "to"
         instead = "nothing is asked" if self.asked is None else f"asked {word} {self.asked}"
-        many = f"{self.instruments:,} instrument{'' if self.instruments == 1 else 's'}"
+        many = counted(self.instruments, "instrument")
         return f"{self.timeframe} {word} {self.wanted}: {self.reason}; {instead} ({many})"
 
 

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from actors.market.errors import StoreError, UsageError
 from actors.market.sessions import IST
 from actors.writer import object_store
 from actors.writer.folder import Folder
+from cluster.version import VERSION
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,7 @@ def write_manifest(
     content = {
         "run_id": run_id,
         "began": began.astimezone(IST).isoformat(),
-        "candlefleet": version("candlefleet"),
+        "candlefleet": VERSION,
         "config": prepared.config.describe(),
         "base_url": prepared.provider.base_url,
         "instruments": len(prepared.wants.instruments),

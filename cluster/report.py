@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
 from actors.fetcher.outcome import Halted
 from actors.market.chunk import Receipt, Status
-from actors.market.errors import CandlefleetError, UsageError
+from actors.market.errors import UsageError
+from cluster.derive import Derived
 from cluster.display import duration
 from cluster.exit import Exit
-from cluster.standing import NAMED_FAILURES, Totals
+from cluster.fleet import Worked
+from cluster.standing import NAMED_FAILURES
+from cluster.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +27,22 @@ class Summary:
     failed: int
     pending: int
     rows: int  # candles committed by this run
-    requests: int  # sent by this run, retries included
+    requests: int  # sent by this run, retries and probes included
     seconds: float
     store: str
     began_version: int | None  # of the candles table before this run; None: there was no table
     candles_version: int | None  # after it; every version in between is its own
     derived: int = 0  # candles computed from 1-minute ones, beside `rows`
     underivable: int = 0  # chunks that stand though their minutes say nothing
+    underived: bool = False  # the run ended before it had computed what is wanted of the minutes
     quarantined: int = 0  # rows put aside as insane
     revised: int = 0  # candles that had been final and were changed
     rewritten: dict[str, float | None] = field(
         default_factory=dict
     )  # symbols whose history the provider has rewritten: new price to old
+    outages: int = 0  # in which the provider failed altogether
+    outage_seconds: float = 0.0  # of all of them together
+    probes: int = 0  # requests sent only to see whether it answers
     unresolved: int = 0  # names of the universe that no instrument answers to
     causes: dict[str, int] = field(default_factory=dict)  # of the failures
     notes: list[str] = field(
@@ -46,90 +54,64 @@ class Summary:
 
 
 def summarise(
-    *,
     run_id: str,
-    totals: Totals,
-    planned: int,
-    requests: int,
+    worked: Worked,
+    *,
     seconds: float,
     store: str,
     began_version: int | None,
     candles_version: int | None,
     unresolved: int,
     notes: list[str],
-    derived: int = 0,
-    underivable: int = 0,
+    derives: bool,
 ) -> Summary:
-    finished = totals.statuses.total()
+    """`derives`: whether longer bars are wanted of the minutes."""
+    totals, strain, derived = worked.totals, worked.strain, worked.derived or Derived()
     return Summary(
         run_id=run_id,
-        planned=planned,
+        planned=worked.planned,
         stored=totals.statuses[Status.STORED],
         empty=totals.statuses[Status.EMPTY],
         failed=totals.statuses[Status.FAILED],
-        pending=planned - finished,
+        pending=worked.planned - totals.statuses.total(),
         rows=totals.rows,
-        requests=requests,
+        requests=worked.requests,
         seconds=round(seconds, 3),
         store=store,
         began_version=began_version,
         candles_version=candles_version,
-        derived=derived,
-        underivable=underivable,
+        derived=derived.bars,
+        underivable=len(derived.failed),
+        underived=derives and worked.derived is None,
         quarantined=totals.quarantined,
         revised=totals.revised,
         rewritten=totals.rewritten,
+        outages=strain.outages,
+        outage_seconds=round(strain.seconds, 1),
+        probes=strain.probes,
         unresolved=unresolved,
         causes={str(cause): n for cause, n in totals.causes.items()},
         notes=notes,
     )
 
 
-def exit_code(
-    summary: Summary,
-    *,
-    halted: Halted | None,
-    interrupted: bool,
-    broken: CandlefleetError | None,
-    unforgiven: int,
-) -> Exit:
-    if halted is not None:
+def exit_code(summary: Summary, worked: Worked, unforgiven: int) -> Exit:
+    """`unforgiven`: names of the universe that had to be resolved, and were not."""
+    is_cut_off = bool(summary.pending or summary.underived)
+    if worked.halted is not None:
         return Exit.REFUSED
-    if isinstance(broken, UsageError):
+    if isinstance(worked.broken, UsageError):
         return Exit.USAGE
-    if interrupted and broken is None and summary.pending:
+    if worked.interrupted and worked.broken is None and is_cut_off:
         return Exit.INTERRUPTED
-    if broken or summary.failed or summary.underivable or summary.pending or unforgiven:
+    if worked.broken or summary.failed or summary.underivable or is_cut_off or unforgiven:
         return Exit.INCOMPLETE
     return Exit.DONE
 
 
 def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> list[str]:
     """The closing lines for people."""
-    said = []
-    if summary.planned == 0:
-        said.append(
-            "Nothing to fetch of what can be asked for."
-            if summary.notes
-            else f"Nothing to fetch: {summary.store} already holds all of it."
-        )
-    else:
-        said.append(
-            f"{summary.stored:,} chunks stored, {summary.empty:,} empty, {summary.failed:,} failed, "
-            f"{summary.pending:,} pending, of {summary.planned:,}."
-        )
-        said.append(
-            f"{summary.rows:,} candles by {summary.requests:,} requests "
-            f"in {duration(summary.seconds)}, run {summary.run_id}."
-        )
-    if summary.derived:
-        said.append(f"{summary.derived:,} candles computed from 1-minute ones.")
-    if summary.quarantined:
-        said.append(
-            f"{summary.quarantined:,} insane rows were put aside in {summary.store}/quarantine."
-        )
-    if summary.rewritten:
-        said.append(_rewritten(summary.rewritten))
+    said = [*_fetched(summary), *_remarkable(summary)]
     said += [f"  failed: {r.chunk.id}: {r.error or r.cause}" for r in failures]
     failed = summary.failed + summary.underivable
     if failed > len(failures):
@@ -137,9 +119,39 @@ def lines(summary: Summary, failures: list[Receipt], halted: Halted | None) -> l
     if halted is not None:
         code = f" ({halted.error_code})" if halted.error_code else ""
         said.append(f"The provider refused us: {halted.reason}{code}.")
+    if summary.underived:
+        said.append("Longer bars were not computed of the minutes; the next run does it.")
     if summary.pending and halted is None:
         said.append("The same command fetches the rest.")
     return said
+
+
+def _fetched(summary: Summary) -> list[str]:
+    if not summary.planned and summary.notes:
+        return ["Nothing to fetch of what can be asked for."]
+    if not summary.planned:
+        return [f"Nothing to fetch: {summary.store} already holds all of it."]
+    chunks, candles = counted(summary.stored, "chunk"), counted(summary.rows, "candle")
+    others = f"{summary.empty:,} empty, {summary.failed:,} failed, {summary.pending:,} pending"
+    spent = f"{counted(summary.requests, 'request')} in {duration(summary.seconds)}"
+    return [
+        f"{chunks} stored, {others}, of {summary.planned:,}.",
+        f"{candles} by {spent}, run {summary.run_id}.",
+    ]
+
+
+def _remarkable(summary: Summary) -> Iterator[str]:
+    if summary.outages:
+        lasted = duration(summary.outage_seconds)
+        asked = f"{summary.probes:,} of the requests asked whether it was over"
+        yield f"The provider failed altogether for {lasted}; {asked}."
+    if summary.derived:
+        yield f"{counted(summary.derived, 'candle')} computed from 1-minute ones."
+    if summary.quarantined:
+        rows = counted(summary.quarantined, "insane row")
+        yield f"Put aside in {summary.store}/quarantine: {rows}."
+    if summary.rewritten:
+        yield _rewritten(summary.rewritten)
 
 
 def _rewritten(symbols: dict[str, float | None]) -> str:

@@ -21,6 +21,7 @@ from cluster.plan import Plan, Want, plan
 from cluster.provider import Provider
 from cluster.scan import Finished, scan
 from cluster.wants import Wants
+from cluster.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,13 +64,15 @@ def wants_of(letters: Sequence[Receipt]) -> Wants:
     wants = tuple(_want(letter.chunk) for letter in letters)
     instruments = {want.instrument.instrument_key: want.instrument for want in wants}
     causes = Counter(str(letter.cause) for letter in letters)
-    counted = ", ".join(f"{cause} {n:,}" for cause, n in causes.most_common())
+    by_cause = ", ".join(f"{cause} {n:,}" for cause, n in causes.most_common())
     return Wants(
         wants=wants,
         instruments=tuple(instruments.values()),
         unresolved=(),
         unforgiven=0,
-        notes=(f"Asking again for {len(wants):,} dead letters: {counted}.",) if wants else (),
+        notes=(f"Asking again for {counted(len(wants), 'dead letter')}: {by_cause}.",)
+        if wants
+        else (),
         warnings=(),
     )
 

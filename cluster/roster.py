@@ -8,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from cluster.wants import Wants
+from cluster.wording import counted
 
 
 def as_dict(wants: Wants) -> dict[str, Any]:
@@ -31,4 +32,5 @@ def table(wants: Wants) -> Table:
 
 
 def _count(wants: Wants) -> str:
-    return f"{len(wants.instruments):,} instruments, {len(wants.unresolved):,} names unresolved"
+    instruments, unresolved = len(wants.instruments), len(wants.unresolved)
+    return f"{counted(instruments, 'instrument')}, {counted(unresolved, 'name')} unresolved"

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from actors.fetcher.verdict import RetryRules
+import pyarrow as pa
+
 from actors.limiter.budget import Budget
 from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
@@ -21,35 +22,31 @@ from actors.market.errors import CandlefleetError, StoreError, UsageError
 from actors.market.sessions import IST
 from actors.upstox.limits import Family
 from actors.writer import object_store
-from actors.writer.buffer import BufferRules
 from actors.writer.coverage import held
 from actors.writer.reading import Store
+from actors.writer.receipts import receipts_table
+from actors.writer.spool import place_of, waiting
+from cluster.choice import cluster_for, joins
 from cluster.config import RunConfig
 from cluster.derive import Derived, derive, due_of
-from cluster.display import progress_display
 from cluster.exit import Exit
-from cluster.forecast import foresee
+from cluster.fleet import Worked, work
+from cluster.local_cluster import Cluster
 from cluster.logs import run_log
-from cluster.occupancy import occupied, recover
+from cluster.occupancy import locked, make_ready, recover
+from cluster.placing import refuse_adrift
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of, terms_of
 from cluster.record import log_file, write_manifest, write_report
 from cluster.report import Summary, exit_code, lines, summarise
-from cluster.revisions import Revisions
-from cluster.standing import Totals
 from cluster.wants import Wants, wants_of
+from cluster.wording import counted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from actors.fetcher.outcome import Halted
-    from actors.market.chunk import Chunk
-    from cluster.crew import CrewSettings
 
 log = logging.getLogger(__name__)
-
-MIB = 2**20
-SPARE_HANDS = 2  # chunks a fetcher holds beyond its threads, so that none waits for the driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +60,6 @@ class Prepared:
     plan: Plan
     terms: dict[Family, Terms]
     budget: BudgetUse  # as it was found
-
-
-@dataclass(slots=True)
-class Worked:
-    """What the fleet did."""
-
-    totals: Totals = field(default_factory=Totals)
-    planned: int = 0
-    requests: int = 0
-    halted: Halted | None = None
-    interrupted: bool = False
-    broken: CandlefleetError | None = None  # what ended the run early: store, ledger, memory
-    derived: Derived = Derived()  # noqa: RUF009  # frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +76,14 @@ Planner = Callable[[RunConfig, Provider, Store, datetime], tuple[Wants, Plan]]
 def missing(
     config: RunConfig, provider: Provider, store: Store, now: datetime
 ) -> tuple[Wants, Plan]:
-    """Resolve the universe, subtract what the store holds, and plan the rest."""
+    """Resolve the universe, subtract what the store holds, and plan the rest.
+
+    What a run that was cut off has left counts as held: the next one begins by storing it.
+    """
     wants = wants_of(config, provider.assets_url, provider.state_dir, now)
-    known = held(store.receipts(), stale_too=config.on_revision == "warn")
+    left = receipts_table(waiting(place_of(store.uri, provider.state_dir)))
+    receipts = pa.concat_tables([store.receipts(), left])
+    known = held(receipts, stale_too=config.on_revision == "warn")
     return wants, plan(wants.wants, known, now, today=config.today)
 
 
@@ -113,28 +102,43 @@ def prepare(
 def scan(
     config: RunConfig, console: Console, address: str | None = None, planner: Planner = missing
 ) -> Finished:
-    """Fetch what is missing. With nothing to fetch, nothing is started and nothing is written."""
-    with provider_of(config) as provider:
+    """Fetch what is missing. With nothing to fetch, nothing is written.
+
+    Nobody else writes to the store from before it is looked at until all is done. Ray starts while
+    the run plans; if that finds nothing to fetch, it is dropped unused.
+    """
+    refuse_adrift(config.store, on_cluster=joins(address))
+    with (
+        provider_of(config) as provider,
+        locked(config.store, provider.state_dir),
+        cluster_for(provider, address, console) as cluster,
+    ):
         if answers := recover(config.store, provider.state_dir):
-            said = f"Stored {answers:,} answers that a run had fetched before it was cut off."
+            said = (
+                f"Stored {counted(answers, 'answer')} that a run had fetched before it was cut off."
+            )
             console.print(said, markup=False, highlight=False)
         prepared = prepare(config, provider, datetime.now(UTC), planner)
         notes = map(str, prepared.plan.notes)
         for warning in (*prepared.wants.warnings, *prepared.wants.notes, *notes):
             console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
-        return execute(prepared, console, address)
+        return execute(prepared, console, cluster)
 
 
-def execute(prepared: Prepared, console: Console, address: str | None = None) -> Finished:
-    """Work a plan off, and leave a manifest, a log and a report in the run's folder."""
+def execute(prepared: Prepared, console: Console, cluster: Cluster) -> Finished:
+    """Work a plan off, and leave a manifest, a log and a report in the run's folder.
+
+    The plan was made since the store is `locked`, and it still is.
+    """
     run_id = new_run_id(datetime.now(UTC))
     if not prepared.plan.chunks and not due_of(prepared):
-        return _finished(prepared, run_id, Worked(), 0.0, prepared.store.candles_version())
-    with occupied(prepared.store.uri, prepared.provider.state_dir):
-        return _execute(prepared, run_id, console, address)
+        worked, version = Worked(derived=Derived()), prepared.store.candles_version()
+        return _finished(prepared, run_id, worked, 0.0, version)
+    make_ready(prepared.store.uri)
+    return _execute(prepared, run_id, console, cluster)
 
 
-def _execute(prepared: Prepared, run_id: str, console: Console, address: str | None) -> Finished:
+def _execute(prepared: Prepared, run_id: str, console: Console, cluster: Cluster) -> Finished:
     began, began_s = datetime.now(UTC), time.monotonic()
     began_version = prepared.store.candles_version()
     folder = prepared.store.run(run_id)
@@ -144,9 +148,11 @@ def _execute(prepared: Prepared, run_id: str, console: Console, address: str | N
         worked = Worked(planned=len(prepared.plan.chunks))
         try:
             if prepared.plan.chunks:
-                _work(prepared, run_id, worked, console, address)
+                work(prepared, run_id, worked, console, cluster)
             if not (worked.halted or worked.interrupted):
                 worked.derived = derive(prepared, run_id, console)
+        except KeyboardInterrupt:  # while deriving: the fleet's run takes it for itself
+            worked.interrupted = True
         except CandlefleetError as error:
             # A value from here on, so that what was stored until then is still told.
             worked.broken = error
@@ -165,115 +171,26 @@ def new_run_id(now: datetime) -> str:
     return f"{now.astimezone(IST):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def _work(
-    prepared: Prepared, run_id: str, worked: Worked, console: Console, address: str | None
-) -> None:
-    """Let the fleet work, and write down in `worked` what it did, however it ends."""
-    # Ray takes a second to import; a plan with nothing to fetch never gets here.
-    from cluster.crew import hire
-    from cluster.dispatch import Dispatch
-    from cluster.interrupt import interruptible
-    from cluster.run import Assignment, Run
-    from cluster.session import ray_session
-
-    fleet = prepared.config.fleet
-    outlook = foresee(
-        len(prepared.plan.chunks), prepared.budget, fleet.fetchers * fleet.threads
-    ).in_words(datetime.now(UTC))
-    with interruptible() as interrupt, ray_session(address, interrupt) as where:
-        if interrupt:
-            worked.interrupted = True
-            return
-        for line in (f"Fetching {len(prepared.plan.chunks):,} chunks on {where}.", outlook):
-            console.print(line, highlight=False, soft_wrap=True)
-        with (
-            hire(_crew_settings(prepared, run_id)) as crew,
-            progress_display(console) as show,
-        ):
-            hands = fleet.threads + SPARE_HANDS
-            dispatch = Dispatch(prepared.plan.chunks, dict.fromkeys(crew.fetchers, hands))
-            main = prepared.terms[Family.HISTORICAL]
-            lanes = fleet.fetchers * fleet.threads
-            again = _again(prepared)
-            assignment = Assignment(run_id, prepared.store.uri, main, lanes, show, again)
-            run = Run(crew, dispatch, assignment, interrupt)
-            worked.totals = run.totals
-            try:
-                run.work()
-            finally:
-                worked.planned = dispatch.planned
-                worked.requests = dispatch.requests
-                worked.halted = dispatch.halted
-                worked.interrupted = bool(interrupt)
-
-
-def _again(prepared: Prepared) -> Callable[[str], Iterable[Chunk]]:
-    """What else to fetch of an instrument whose history the provider has rewritten."""
-    if prepared.config.on_revision == "warn":
-        return lambda _: ()
-    return Revisions(prepared.wants.wants, prepared.plan.chunks, datetime.now(UTC)).again
-
-
-def _crew_settings(prepared: Prepared, run_id: str) -> CrewSettings:
-    from actors.fetcher.actor import FetcherSettings
-    from cluster.crew import CrewSettings
-
-    config = prepared.config
-    return CrewSettings(
-        fetchers=config.fleet.fetchers,
-        threads=config.fleet.threads,
-        state_dir=str(prepared.provider.state_dir),
-        store_uri=prepared.store.uri,
-        run_id=run_id,
-        buffer=BufferRules(
-            commit_every_s=config.writer.commit_every_s,
-            commit_bytes=config.writer.commit_bytes_mb * MIB,
-            limit_bytes=3 * config.writer.commit_bytes_mb * MIB,
-        ),
-        memory_limit_bytes=config.memory.limit_mb * MIB,
-        fetcher=FetcherSettings(
-            base_url=prepared.provider.base_url,
-            token=prepared.provider.token,
-            terms=prepared.terms,
-            run_id=run_id,
-            forming=config.today == "forming",
-            retry=RetryRules(
-                attempts=config.retry.attempts, base_s=config.retry.base_s, cap_s=config.retry.cap_s
-            ),
-        ),
-    )
-
-
 def _finished(
     prepared: Prepared, run_id: str, worked: Worked, seconds: float, began_version: int | None
 ) -> Finished:
-    unresolved = prepared.wants.unresolved
+    wants, derived = prepared.wants, worked.derived or Derived()
     summary = summarise(
-        run_id=run_id,
-        totals=worked.totals,
-        planned=worked.planned,
-        requests=worked.requests,
+        run_id,
+        worked,
         seconds=seconds,
         store=prepared.store.uri,
         began_version=began_version,
         candles_version=_version(prepared.store),
-        unresolved=len(unresolved),
+        unresolved=len(wants.unresolved),
         notes=[str(note) for note in prepared.plan.notes],
-        derived=worked.derived.bars,
-        underivable=len(worked.derived.failed),
+        derives=bool(wants.derived),
     )
-    code = exit_code(
-        summary,
-        halted=worked.halted,
-        interrupted=worked.interrupted,
-        broken=worked.broken,
-        unforgiven=prepared.wants.unforgiven,
-    )
-    told = [f"  unresolved: {name}" for name in unresolved]
-    told += lines(summary, [*worked.totals.failures, *worked.derived.failed], worked.halted)
+    told = [f"  unresolved: {name}" for name in wants.unresolved]
+    told += lines(summary, [*worked.totals.failures, *derived.failed], worked.halted)
     if worked.broken is not None:
         told.append(f"candlefleet: {worked.broken}")
-    return Finished(summary, code, told)
+    return Finished(summary, exit_code(summary, worked, wants.unforgiven), told)
 
 
 def _version(store: Store) -> int | None:

@@ -5,52 +5,44 @@ import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from contextlib import chdir, contextmanager, redirect_stdout
+from pathlib import Path
 
 import ray
 
 from actors.market.errors import CandlefleetError, UsageError
 from cluster.interrupt import Interrupt
+from cluster.joining import bring_token, check_nodes, refusal
+from cluster.local_cluster import Cluster
+from cluster.packing import fleet_env
 
 #: Actors of every run on a cluster share one namespace, so that all runs find the one limiter.
 NAMESPACE = "candlefleet"
 
-#: Candles pass through here on their way from fetchers to the writer, never the whole of them at once.
-OBJECT_STORE_BYTES = 300 * 2**20
+#: Ray lets all workers import from the folder its driver stands in, before any other. Here is nothing that
+#: a user could have put there.
+NOWHERE = "/"
 
 REACHED_WITHIN_S = 5.0
 NEWS_CHARS = 500  # of one of Ray's paragraphs
 
 log = logging.getLogger(__name__)
 
-# Set before Ray starts, because its processes inherit them.
-_RAY_ENVIRONMENT = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # no reports to anybody
-    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # `uv run` must not rebuild an environment for each worker
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # we use no accelerator; silences Ray's notice of it
-    "RAY_enable_worker_prestart": "0",  # idle workers cost memory and start-up time
-}
-
 
 @contextmanager
-def ray_session(address: str | None, interrupt: Interrupt) -> Iterator[str]:
-    """Start Ray on this machine, or join the cluster at `address`; leave it cleanly. Yields which.
-
-    Without an address nothing is joined, even where a cluster runs on this machine.
-    """
-    for name, value in _RAY_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+def ray_session(cluster: Cluster, interrupt: Interrupt) -> Iterator[None]:
+    """Join the cluster as soon as it is there, or not at all once interrupted; leave it cleanly."""
     # Ray prints its own news to stdout, which is for results.
     with redirect_stdout(_RayNews()):
         try:
-            _init(address)
-        except SystemExit:
-            # Ray's own answer to a SIGTERM that comes while it starts.
-            interrupt.signal = interrupt.signal or "SIGTERM"
-        interrupt.arm()
-        try:
-            yield "a cluster of this run's own" if address is None else f"the cluster at {address}"
+            try:
+                address = cluster.address(lambda: bool(interrupt))
+                if address is not None:
+                    _join(address, cluster, interrupt)
+            except SystemExit:
+                # Ray's own answer to a SIGTERM that comes while it starts.
+                interrupt.signal = interrupt.signal or "SIGTERM"
+            yield
         finally:
             ray.shutdown()
 
@@ -64,33 +56,50 @@ class _RayNews(io.TextIOBase):
         return len(text)
 
 
-def _init(address: str | None) -> None:
-    if address is not None:
-        _reach(address)
-    local: dict[str, Any] = {
-        "include_dashboard": False,
-        "object_store_memory": OBJECT_STORE_BYTES,
-    }
+def _join(address: str, cluster: Cluster, interrupt: Interrupt) -> None:
+    _reach(address)
+    runtime_env = fleet_env() if cluster.is_joined else None
+    token = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    if token is not None:
+        os.environ["RAY_AUTH_TOKEN_PATH"] = str(Path(token).absolute())  # not as seen from NOWHERE
     try:
-        ray.init(
-            address=address or "local",
-            namespace=NAMESPACE,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **(local if address is None else {}),
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        if address is None:
-            raise CandlefleetError(f"Ray does not start on this machine: {reason}") from error
-        raise UsageError(f"no Ray cluster answers at {address}: {reason}", "--address") from error
+        with chdir(NOWHERE):
+            ray.init(
+                address=address,
+                namespace=NAMESPACE,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env=runtime_env,
+            )
+    except Exception as error:  # Ray raises just that when a node is slow
+        if cluster.is_joined:
+            raise refusal(address, error) from error
+        reason = str(error).strip().partition("\n")[0] or repr(error)
+        raise CandlefleetError(f"{cluster.where} does not let this run in: {reason}") from error
+    finally:
+        interrupt.arm()
+    if cluster.is_joined:
+        check_nodes()
 
 
 def _reach(address: str) -> None:
-    """Raise UsageError if nothing listens there: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    """Raise UsageError if no cluster can be there.
+
+    If nothing listens, Ray itself would try for minutes. Through its client (`ray://`) we would be told
+    that we are on the head, and would look for the store there.
+    """
+    scheme, _, place = address.rpartition("://")
+    if scheme:
+        kind = "Ray's client's" if scheme == "ray" else "a dashboard's"
+        problem = (
+            f"{address} is {kind} address; run this on a node of the cluster with its HOST:PORT, or "
+            "give its dashboard's to `candlefleet submit`"
+        )
+        raise UsageError(problem, "--address")
+    host, _, port = place.rpartition(":")
     if not host or not port.isdigit():
         return  # such as `auto`, which Ray resolves
+    bring_token(host, int(port))
     try:
         socket.create_connection((host, int(port)), timeout=REACHED_WITHIN_S).close()
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,35 +56,29 @@ class BudgetStatus:
     def as_dict(self) -> dict[str, Any]:
         return {
             "budget": self.name,
-            "windows": [
-                {
-                    "limit": use.window.limit,
-                    "seconds": use.window.span_s,
-                    "counted": use.counted,
-                    "in_flight": use.in_flight,
-                    "left": use.left,
-                    "frees": _iso(self.time_of(use.frees_at_ns)),
-                    "all_free": _iso(self.time_of(use.empty_at_ns)),
-                }
-                for use in self.windows
-            ],
+            "windows": [self._window(use) for use in self.windows],
             "trusted": self.trusted,
-            "frozen": self.freeze
-            and {
-                "refused_at": _iso(self.freeze.refused_at),
-                "seconds": round(self.freeze.lasts_s, 3),
-                "next_try": _iso(self.at + timedelta(seconds=self.freeze.next_try_s)),
-                "own_count": self.freeze.counted,
-            },
-            "runs": [
-                {
-                    "run_id": run.run_id,
-                    "priority": run.priority,
-                    "counted": list(run.counted),
-                    "pending": run.pending,
-                }
-                for run in self.runs
-            ],
+            "frozen": None if self.freeze is None else self._frozen(self.freeze),
+            "runs": [asdict(run) | {"counted": list(run.counted)} for run in self.runs],
+        }
+
+    def _window(self, use: WindowUse) -> dict[str, Any]:
+        return {
+            "limit": use.window.limit,
+            "seconds": use.window.span_s,
+            "counted": use.counted,
+            "in_flight": use.in_flight,
+            "left": use.left,
+            "frees": _iso(self.time_of(use.frees_at_ns)),
+            "all_free": _iso(self.time_of(use.empty_at_ns)),
+        }
+
+    def _frozen(self, freeze: Freeze) -> dict[str, Any]:
+        return {
+            "refused_at": _iso(freeze.refused_at),
+            "seconds": round(freeze.lasts_s, 3),
+            "next_try": _iso(self.at + timedelta(seconds=freeze.next_try_s)),
+            "own_count": freeze.counted,
         }
 
 
@@ -99,35 +93,48 @@ def look(state_dir: Path) -> list[BudgetStatus]:
 
 def tables(status: BudgetStatus) -> list[RenderableType]:
     """The same for people."""
-    windows = Table(
+    shown: list[RenderableType] = [_windows(status)]
+    if refusal := _refusal(status):
+        shown.append(refusal)
+    if status.runs:
+        shown.append(_runs(status))
+    return shown
+
+
+def _windows(status: BudgetStatus) -> Table:
+    shown = Table(
         *("window", "limit", "counted", "in flight", "left", "next frees", "all free"),
         title=f"Budget {status.name}, {status.at.astimezone():%H:%M:%S}",
         title_justify="left",
     )
     for use in status.windows:
-        windows.add_row(
+        shown.add_row(
             duration(use.window.span_s),
             *(f"{n:,}" for n in (use.window.limit, use.counted, use.in_flight, use.left)),
             *(_when(status, at_ns) for at_ns in (use.frees_at_ns, use.empty_at_ns)),
         )
-    shown: list[RenderableType] = [windows]
-    if status.freeze is not None:
-        shown.append(
-            f"Refused (429) {duration(status.freeze.lasts_s)} ago, though we had counted "
-            f"{status.freeze.counted}; the next request may ask "
-            f"{'in ' + duration(status.freeze.next_try_s) if status.freeze.next_try_s > 0 else 'now'}."
+    return shown
+
+
+def _refusal(status: BudgetStatus) -> str | None:
+    freeze = status.freeze
+    if freeze is not None:
+        when = f"in {duration(freeze.next_try_s)}" if freeze.next_try_s > 0 else "now"
+        return (
+            f"Refused (429) {duration(freeze.lasts_s)} ago, though we had counted "
+            f"{freeze.counted}; the next request may ask {when}."
         )
-    elif status.trusted < 1:
-        shown.append(
-            f"After a refusal (429) limits are trusted to {status.trusted:.0%}, more from span to span."
-        )
-    if status.runs:
-        spans = [f"in {duration(use.window.span_s)}" for use in status.windows]
-        runs = Table("run", "priority", *spans, "still to send")
-        for run in status.runs:
-            counted = (f"{n:,}" for n in run.counted)
-            runs.add_row(run.run_id, run.priority or "", *counted, f"{run.pending:,}")
-        shown.append(runs)
+    if status.trusted < 1:
+        return f"After a refusal (429) limits are trusted to {status.trusted:.0%}, more from span to span."
+    return None
+
+
+def _runs(status: BudgetStatus) -> Table:
+    spans = [f"in {duration(use.window.span_s)}" for use in status.windows]
+    shown = Table("run", "priority", *spans, "still to send")
+    for run in status.runs:
+        counted = (f"{n:,}" for n in run.counted)
+        shown.add_row(run.run_id, run.priority or "", *counted, f"{run.pending:,}")
     return shown
 
 

@@ -14,11 +14,16 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from actors.market.sessions import IST
+from actors.writer import coverage
 from actors.writer.naming import by_length
 from actors.writer.reading import Holding, Store
+from cluster.wording import counted, printable
 
 #: So many runs and dead letters are listed for people; `--json` gives all.
 LISTED = 15
+
+_COUNTS = ("planned", "failed", "rows")
+_VERSIONS = ("began_version", "candles_version")  # of the candles; None: there was no table
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +69,18 @@ class StoreStatus:
 
 def look(store: Store) -> StoreStatus:
     """At a store, or at what it was; runs that had not written yet are left out."""
-    runs = [_run(store, run_id) for run_id in reversed(store.runs())]
-    version = store.candles_version()
-    latest = store.latest()
+    store = store.still()
+    receipts, version = store.receipts(), store.candles_version()
+    latest, wrote = coverage.latest(receipts), _newest_versions(receipts)
+    runs = [_run(store, run_id, wrote.get(run_id)) for run_id in reversed(store.runs())]
     provisional = pc.and_(pc.invert(latest["final"]), pc.not_equal(latest["status"], "failed"))
     return StoreStatus(
         store=store.uri,
         candles_version=version,
         holdings=store.holdings(),
         not_final=latest.filter(provisional).num_rows,
-        rewritten=_rewritten(store.receipts()),
-        failed=_plain(store.dead_letters()),
+        rewritten=_rewritten(receipts),
+        failed=_plain(coverage.dead_letters(receipts)),
         runs=[run for run in runs if _version(run) <= (version or 0)],
     )
 
@@ -89,7 +95,7 @@ def tables(status: StoreStatus) -> list[RenderableType]:
     ]
     if status.not_final:
         shown.append(
-            f"{status.not_final:,} chunks reach into unsettled days; a later run asks again."
+            f"Reaching into unsettled days: {counted(status.not_final, 'chunk')}; a later run asks again."
         )
     if status.rewritten:
         shown.append(_revisions(status.rewritten))
@@ -134,7 +140,8 @@ def _revisions(rewritten: list[dict[str, Any]]) -> str:
 def _dead_letters(failed: list[dict[str, Any]]) -> Table:
     table = Table("chunk", "cause", "attempts", "error")
     for row in failed[:LISTED]:
-        table.add_row(row["chunk_id"], row["cause"], str(row["attempts"]), row["error"])
+        error = printable(row["error"] or "")
+        table.add_row(row["chunk_id"], row["cause"], str(row["attempts"]), error)
     if len(failed) > LISTED:
         table.add_row(f"… and {len(failed) - LISTED:,} more (--json lists all)")
     return table
@@ -142,27 +149,57 @@ def _dead_letters(failed: list[dict[str, Any]]) -> Table:
 
 def _runs(runs: list[dict[str, Any]]) -> Table:
     """As many columns as 80 characters hold; `--json` has the rest."""
-    heads = ("run", "outcome", "chunks", "failed", "candles", "version")
+    heads = ("run", "outcome", "chunks", "failed", "candles", "versions")
     table = Table(*heads, title="Runs, newest first", title_justify="left")
     table.columns[0].no_wrap = True  # a run's id is for copying
     for run in runs[:LISTED]:
-        numbers = [run.get(name) for name in ("planned", "failed", "rows", "candles_version")]
-        table.add_row(
-            run["run_id"], run["outcome"], *("" if n is None else f"{n:,}" for n in numbers)
-        )
+        counts = [f"{run[name]:,}" if name in run else "" for name in _COUNTS]
+        ends = [run.get(name) for name in _VERSIONS]
+        versions = "..".join("" if end is None else str(end) for end in ends)
+        table.add_row(printable(run["run_id"]), printable(run["outcome"]), *counts, versions)
     return table
 
 
-def _run(store: Store, run_id: str) -> dict[str, Any]:
+def _newest_versions(receipts: pa.Table) -> dict[str, int]:
+    """The last version of the candles that each run wrote, be it by a successor that found its answers."""
+    newest = receipts.group_by("run_id").aggregate([("candles_version", "max")])
+    columns = (newest[name].to_pylist() for name in ("run_id", "candles_version_max"))
+    return {
+        run_id: version for run_id, version in zip(*columns, strict=True) if version is not None
+    }
+
+
+def _run(store: Store, run_id: str, wrote: int | None) -> dict[str, Any]:
     """Its report; of a run that was cut off before it could write one, only what is known."""
     folder = store.run(run_id)
     report = folder.read("report.json")
     if report is not None:
-        content: dict[str, Any] = json.loads(report)
-        return content
-    manifest = json.loads(folder.read("manifest.json") or b"{}")
-    known = {name: manifest[name] for name in ("began", "began_version") if name in manifest}
+        told = _content(report)
+        damaged = {"run_id": run_id, "outcome": "its report is damaged"}
+        return {**damaged, **told, "run_id": run_id}
+    manifest = _content(folder.read("manifest.json") or b"{}")
+    known = {name: manifest[name] for name in manifest.keys() & {"began", "began_version"}}
+    known |= {} if wrote is None else {"candles_version": wrote}
     return {"run_id": run_id, "outcome": "cut off, or still running", **known}
+
+
+def _content(file: bytes) -> dict[str, Any]:
+    """What a run wrote; nothing, if others have written there."""
+    try:
+        content = json.loads(file)
+        json.dumps(content, ensure_ascii=False).encode()  # half a character could not be printed
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) and _is_sound(content) else {}
+
+
+def _is_sound(content: dict[str, Any]) -> bool:
+    """Whether what is read of it here is of its kind; the rest is only passed on."""
+    return (
+        isinstance(content.get("outcome", ""), str)
+        and all(isinstance(content.get(name, 0), int) for name in _COUNTS)
+        and all(isinstance(content.get(name), int | None) for name in _VERSIONS)
+    )
 
 
 def _version(run: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ from actors.market.chunk import Chunk
 from actors.market.sessions import ist_date
 from actors.market.timeframe import Timeframe
 from cluster.coverage import Answered, Spans, old_days
+from cluster.wording import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Unseen:
     instruments: int  # of which no other request reaches one
 
     def __str__(self) -> str:
-        many = f"{self.instruments:,} instrument{'' if self.instruments == 1 else 's'}"
+        many = counted(self.instruments, "instrument")
         return (
             f"{self.timeframe}: no request reaches days that are held, so a rewritten history, as after "
             f"a split, would not be noticed; an update of 1day would show it ({many})"

@@ -34,29 +34,26 @@ def wants_of(config: RunConfig, assets_url: str, state_dir: Path, now: datetime)
     """Resolve every part of a config. Raises UsageError if a file or the master cannot be had."""
     needed = frozenset[str]().union(*(exchanges(ask.universe) for ask in config.asks))
     masters = load_masters(needed, assets_url, state_dir, now)
-    wants: list[Want] = []
-    instruments: dict[str, Instrument] = {}
-    unresolved: dict[str, Unresolved] = {}
-    notes: dict[str, None] = {}
-    unforgiven: set[str] = set()
-    for ask in config.asks:
-        found = resolve(ask.universe, masters)
-        wants += [
-            Want(instrument, timeframe, ask.first, ask.last)
-            for timeframe in ask.timeframes
-            for instrument in found.instruments
-        ]
-        instruments |= {i.instrument_key: i for i in found.instruments}
-        unresolved |= {u.name: u for u in found.unresolved}
-        notes |= dict.fromkeys(found.notes)
-        if not ask.universe.allow_unresolved:
-            unforgiven |= {u.name for u in found.unresolved}
+    parts = [(ask, resolve(ask.universe, masters)) for ask in config.asks]
+    found = [resolution for _, resolution in parts]
+    strict = [resolution for ask, resolution in parts if not ask.universe.allow_unresolved]
+    wants = [
+        Want(instrument, timeframe, ask.first, ask.last)
+        for ask, resolution in parts
+        for timeframe in ask.timeframes
+        for instrument in resolution.instruments
+    ]
+    notes = [note for each in found for note in each.notes]
+    if config.derive and not any(map(is_derived, wants)):
+        notes.append("derive: no timeframe that is named here can be computed from 1-minute bars")
     return Wants(
         wants=tuple(to_ask(wants, now) if config.derive else wants),
         written=tuple(wants) if config.derive else (),
-        instruments=tuple(instruments.values()),
-        unresolved=tuple(unresolved.values()),
-        unforgiven=len(unforgiven),
-        notes=tuple(notes),
+        instruments=tuple(
+            {i.instrument_key: i for each in found for i in each.instruments}.values()
+        ),
+        unresolved=tuple({u.name: u for each in found for u in each.unresolved}.values()),
+        unforgiven=len({u.name for each in strict for u in each.unresolved}),
+        notes=tuple(dict.fromkeys(notes)),
         warnings=tuple(w for m in masters.values() for w in m.warnings),
     )

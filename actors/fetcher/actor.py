@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from ray.exceptions import GetTimeoutError, RayActorError
 
 from actors.fetcher.desk import Desk
 from actors.fetcher.outcome import (
+    Answered,
     Delivered,
     Halted,
     Outcome,
@@ -22,8 +23,9 @@ from actors.fetcher.outcome import (
     TryAgain,
     Undelivered,
     Unsent,
+    Word,
 )
-from actors.fetcher.receipt import failed, fetched, of_the_day, poisoned
+from actors.fetcher.receipt import failed, fetched, of_the_day
 from actors.fetcher.verdict import Freeze, Halt, Keep, Retry, RetryRules, Split, judge
 from actors.limiter.clock import read
 from actors.limiter.terms import Fate, Permit, Settlement, Terms, is_stale
@@ -86,10 +88,31 @@ class Fetcher:
     @ray.method(concurrency_group="fetch")
     def fetch(self, chunk: Chunk, attempt: int) -> Outcome:
         """Make one attempt (counted from 1) at `chunk`: at most one request is sent."""
+        reply = self._attempt(chunk, self._desk.permit)
+        return reply if isinstance(reply, Unsent) else self._act(chunk, attempt, reply)
+
+    @ray.method(concurrency_group="probe")
+    def probe(self, chunk: Chunk) -> Word:
+        """See whether the provider answers, though the run is paused: one request; nothing is kept."""
+        reply = self._attempt(chunk, self._permit_aside)
+        if isinstance(reply, Unsent):
+            return reply
+        match judge(reply, 1, self._settings.retry, 1.0):
+            case Retry(wait_s=wait_s) if isinstance(reply, Refused):
+                return TryAgain(wait_s, reply)
+            case Freeze() if isinstance(reply, Refused):
+                return Throttled(reply.message)
+            case Halt() if isinstance(reply, Refused):
+                return Halted(reply.message, reply.http_status, reply.error_code)
+        return Answered()
+
+    def _attempt(
+        self, chunk: Chunk, permit_for: Callable[[Terms], Permit | None]
+    ) -> Answer | Refused | Unsent:
         family = _family(chunk)
         terms = self._settings.terms[family]
         try:
-            permit = self._desk.permit(terms)
+            permit = permit_for(terms)
         except RayActorError as error:
             return Unsent(f"the limiter is away: {type(error).__name__}")
         except TimeoutError:  # GetTimeoutError is one
@@ -105,12 +128,13 @@ class Fetcher:
         rows = reply.bars.num_rows if isinstance(reply, Answer) else 0
         trouble = reply.cause if isinstance(reply, Refused) else None
         self._tallies.append(Tally(self._name, rows, reply.body_bytes, trouble))
-        return self._act(chunk, attempt, reply)
+        return reply
 
     @ray.method(concurrency_group="fetch")
-    def write_off(self, chunk: Chunk, crashes: int) -> Outcome:
-        """Make a dead letter of a chunk that broke its fetcher too often; no request is sent."""
-        return self._deliver(poisoned(chunk, crashes, self._settings.run_id, datetime.now(UTC)))
+    def write_off(self, chunk: Chunk, refused: Refused, attempts: int) -> Outcome:
+        """Make a dead letter of a chunk that has cost `attempts` requests; no other is sent."""
+        now = datetime.now(UTC)
+        return self._deliver(failed(chunk, refused, attempts, self._settings.run_id, now))
 
     @ray.method(concurrency_group="health")
     def memory(self) -> MemorySample:
@@ -120,8 +144,19 @@ class Fetcher:
             self._monitor.count.remote(tallies)
         return sample()
 
-    def _acquire(self, terms: Terms, count: int) -> list[Permit]:
-        asked = self._limiter.acquire.remote(terms, self._settings.run_id, self._name, count)
+    @ray.method(concurrency_group="health")
+    def node(self) -> str:
+        """Where it is. Asked once it is to answer again: it may have been restarted elsewhere."""
+        node: str = ray.get_runtime_context().get_node_id()
+        return node
+
+    def _permit_aside(self, terms: Terms) -> Permit | None:
+        permits = self._acquire(terms, 1, probes_of(self._settings.run_id))
+        return permits[0] if permits else None
+
+    def _acquire(self, terms: Terms, count: int, run_id: str | None = None) -> list[Permit]:
+        run_id = run_id or self._settings.run_id
+        asked = self._limiter.acquire.remote(terms, run_id, self._name, count)
         try:
             permits: list[Permit] = ray.get(asked, timeout=PERMIT_WITHIN_S)
         except GetTimeoutError:
@@ -165,7 +200,7 @@ class Fetcher:
             case Keep(answer=answer):
                 return self._deliver(fetched(chunk, answer, attempt, self._settings.run_id, now))
             case Retry(wait_s=wait_s) if isinstance(reply, Refused):
-                return TryAgain(wait_s, reply.cause, reply.message)
+                return TryAgain(wait_s, reply)
             case Freeze() if isinstance(reply, Refused):
                 return Throttled(reply.message)
             case Split() if chunk.halves() is not None:
@@ -190,6 +225,11 @@ class Fetcher:
                 reason = f"the writer is away: {type(error).__name__}"
                 time.sleep(RETRY_DELIVERY_S)
         return Undelivered(reason)
+
+
+def probes_of(run_id: str) -> str:
+    """By this name a run's probes are known to the limiter: they go on while the run is paused."""
+    return f"{run_id}-probe"
 
 
 def _fate(reply: Answer | Refused) -> Fate:

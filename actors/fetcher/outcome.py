@@ -1,10 +1,11 @@
-"""What a fetcher tells the driver of one attempt. Candles never come this way."""
+"""What a fetcher tells the driver of one request. Candles never come this way."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from actors.market.chunk import Cause, Status
+from actors.market.chunk import Status
+from actors.upstox.reply import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +19,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class TryAgain:
+    """It may pass. How often to try is dispatch's to say."""
+
     wait_s: float
-    cause: Cause
-    error: str
+    refused: Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,4 +60,12 @@ class Undelivered:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The provider answers, whatever it says; nothing was to be kept."""
+
+
+#: Of an attempt at a chunk.
 Outcome = Delivered | TryAgain | Throttled | TooLong | Halted | Unsent | Undelivered
+#: Of a probe.
+Word = Answered | TryAgain | Throttled | Halted | Unsent

@@ -90,12 +90,6 @@ def failed(chunk: Chunk, reply: Refused, attempt: int, run_id: str, now: datetim
     )
 
 
-def poisoned(chunk: Chunk, crashes: int, run_id: str, now: datetime) -> Delivery:
-    """A dead letter for a chunk that keeps taking its fetcher down."""
-    reply = Refused(cause=Cause.POISON, message=f"{crashes} fetchers died while fetching it")
-    return failed(chunk, reply, crashes, run_id, now)
-
-
 def _put_aside(receipt: Receipt, bad: Sequence[tuple[str, str]]) -> pa.Table:
     chunk = receipt.chunk
     return pa.Table.from_pylist(

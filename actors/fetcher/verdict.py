@@ -12,7 +12,6 @@ from actors.upstox.reply import Answer, Refused
 class RetryRules:
     """Exponential backoff with full jitter: try k waits a random part of `base_s * 2**(k-1)`."""
 
-    attempts: int = 5  # requests one chunk may cost in a run
     base_s: float = 0.5
     cap_s: float = 30.0  # no single wait is longer, unless the provider named it
 
@@ -24,6 +23,8 @@ class Keep:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
+    """It may pass; whether to try again is for who knows how all the others fare."""
+
     wait_s: float
 
 
@@ -42,7 +43,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Asking again cannot help, or has been tried often enough: the chunk is a dead letter."""
+    """Asking again cannot help: the chunk is a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,16 @@ class Halt:
 
 Verdict = Keep | Retry | Freeze | Split | GiveUp | Halt
 
-_PASSING = frozenset({Cause.SERVER_ERROR, Cause.TIMEOUT, Cause.CONNECTION, Cause.BAD_BODY})
+_PASSING = frozenset(
+    {
+        Cause.SERVER_ERROR,
+        Cause.TIMEOUT,
+        Cause.CONNECTION,
+        Cause.BAD_BODY,
+        Cause.BODY_TOO_LARGE,  # no chunk has so many candles: it is a mistake of the server's
+        Cause.REDIRECTED,  # such as to a page that says when the provider will be back
+    }
+)
 _FATAL = frozenset({Cause.UNAUTHORIZED, Cause.BANNED})
 
 
@@ -66,7 +76,7 @@ def judge(reply: Answer | Refused, attempt: int, rules: RetryRules, chance: floa
         return Freeze()
     if reply.cause is Cause.SPAN_TOO_LONG:
         return Split()
-    if reply.cause in _PASSING and attempt < rules.attempts:
+    if reply.cause in _PASSING:
         return Retry(
             backoff_s(attempt, rules, chance)
             if reply.retry_after_s is None

@@ -9,12 +9,16 @@ from pathlib import Path
 from actors.limiter.budget import Budget, Later
 from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
-from actors.limiter.queue import Place, Queue
+from actors.limiter.queue import Queue
 from actors.limiter.terms import Claim, Fate, Permit, Settlement, Terms
 from actors.limiter.use import BudgetUse, use_of
 from actors.market.errors import UsageError
 from actors.market.memory import MemorySample, sample
 from actors.market.window import NS_PER_S
+
+#: Of the limiter's methods: what they take, give and mean. One limiter serves all runs of a cluster, of
+#: whichever version of us they are. To be raised with any change to them, or to what they exchange.
+PROTOCOL = 1
 
 Ticket = asyncio.Future[list[Permit]]
 
@@ -121,28 +125,32 @@ class Limiter:
         if counter.alarm is not None:
             counter.alarm.cancel()
             counter.alarm = None
-        begun: dict[int, Place[Order]] = {}  # those that have some of their permits
+        begun: dict[int, Order] = {}  # those that have some of their permits
+        try:
+            try:
+                self._grant(counter, begun)
+            finally:
+                for order in begun.values():
+                    order.hand_over()
+        except UsageError as error:  # the ledger: nobody can be granted anything more
+            _dismiss(counter.queue.clear(), error)
+
+    def _grant(self, counter: _Counter, begun: dict[int, Order]) -> None:
         while heads := counter.queue.heads(self._paused):
             if gone := [place for place in heads if place.ticket.is_done]:
                 for place in gone:
                     counter.queue.drop(place)
                 continue
             now = read()
-            try:
-                answer = counter.budget.grant(now, [place.claim for place in heads])
-            except UsageError as error:  # the ledger: nobody can be granted anything
-                _dismiss(counter.queue.clear(), error)
-                return
+            answer = counter.budget.grant(now, [place.claim for place in heads])
             if isinstance(answer, Later):
                 wait_s = (answer.at_ns - now.boot_ns) / NS_PER_S
                 loop = asyncio.get_running_loop()
                 counter.alarm = loop.call_later(wait_s, self._serve, counter)
                 break
             (place,) = (place for place in heads if place.run_id == answer.run_id)
-            begun[place.number] = place
+            begun[place.number] = place.ticket
             place.ticket.take(Permit(answer.permit, now))
-        for place in begun.values():
-            place.ticket.hand_over()
 
 
 class Order:

@@ -66,7 +66,7 @@ class Cause(StrEnum):
     BAD_REQUEST = "bad_request"  # any other 4xx: asking again cannot help
     UNAUTHORIZED = "unauthorized"  # 401: log in again
     BANNED = "banned"  # 403 of the provider's edge (Cloudflare)
-    VANISHED = "vanished"  # the answer lacks days whose candles stand in the store; they were kept
+    VANISHED = "vanished"  # the answer lacks candles that stand in the store; they were kept
     POISON = "poison"  # the chunk took its fetcher down too often
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -11,13 +11,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from actors.market.candles import BARS
+from actors.market.epoch import US_A_DAY, US_A_MINUTE, day_number, day_of
 from actors.market.sessions import IST_SHIFT_US
 
 Ints = npt.NDArray[np.int64]
-
-_US_A_MINUTE = 60_000_000
-_US_A_DAY = 86_400_000_000
-_UNIX_DAY = date(1970, 1, 1)
 
 
 def resampled(bars: pa.Table, minutes: int, openings: Mapping[date, int], usual: int) -> pa.Table:
@@ -29,7 +26,7 @@ def resampled(bars: pa.Table, minutes: int, openings: Mapping[date, int], usual:
     if not bars.num_rows:
         return bars
     ts: Ints = bars["ts"].cast(pa.int64()).to_numpy()
-    start = ts - (_minute(ts) - _opening(ts, openings, usual)) % minutes * _US_A_MINUTE
+    start = ts - (_minute(ts) - _opening(ts, openings, usual)) % minutes * US_A_MINUTE
     begins = np.flatnonzero(np.diff(start, prepend=start[0] - 1))
     ends = np.append(begins[1:], len(start)) - 1
     columns = {
@@ -50,23 +47,23 @@ def openings_of(bars: pa.Table, usual: int) -> dict[date, int]:
     With a bar at the usual minute it opened then, whatever came before; else with its first bar.
     """
     ts: Ints = bars["ts"].cast(pa.int64()).to_numpy()
-    days, minutes = (ts + IST_SHIFT_US) // _US_A_DAY, _minute(ts)
+    days, minutes = (ts + IST_SHIFT_US) // US_A_DAY, _minute(ts)
     found: dict[date, int] = {}
     for day in np.unique(days).tolist():
         mine = minutes[days == day]
-        found[_UNIX_DAY + timedelta(days=day)] = usual if usual in mine else int(mine.min())
+        found[day_of(day)] = usual if usual in mine else int(mine.min())
     return found
 
 
 def _minute(ts: Ints) -> Ints:
     """Minute of the IST day."""
-    return (ts + IST_SHIFT_US) % _US_A_DAY // _US_A_MINUTE
+    return (ts + IST_SHIFT_US) % US_A_DAY // US_A_MINUTE
 
 
 def _opening(ts: Ints, openings: Mapping[date, int], usual: int) -> Ints:
     """When the session of each bar's day opened."""
-    days, place = np.unique((ts + IST_SHIFT_US) // _US_A_DAY, return_inverse=True)
-    known = {(day - _UNIX_DAY).days: minute for day, minute in openings.items()}
+    days, place = np.unique((ts + IST_SHIFT_US) // US_A_DAY, return_inverse=True)
+    known = {day_number(day): minute for day, minute in openings.items()}
     return np.array([known.get(day, usual) for day in days.tolist()], np.int64)[place]
 
 

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from actors.market.sessions import IST, IST_SHIFT_US
+from actors.market.epoch import US_A_DAY, US_A_MINUTE, day_number, day_of, moment_of
+from actors.market.sessions import IST, IST_SHIFT_US, depends_on_opening
 from actors.market.timeframe import Timeframe
 
 Mask = npt.NDArray[np.bool_]
 Stamps = npt.NDArray[np.int64]
-
-_US_A_MINUTE = 60_000_000
-_US_A_DAY = 86_400_000_000
-_MINUTES_A_QUARTER = 15
-_UNIX_DAY = date(1970, 1, 1)
-_UNIX_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +56,7 @@ def stamps(bars: pa.Table) -> Stamps:
 def row_text(bars: pa.Table, index: int) -> str:
     """Write one of BARS the way the provider does: a JSON list, its stamp in IST."""
     stamp_us = int(stamps(bars.slice(index, 1))[0])
-    stamp = (_UNIX_START + timedelta(microseconds=stamp_us)).astimezone(IST)
+    stamp = moment_of(stamp_us).astimezone(IST)
     values = [bars[name][index].as_py() for name in bars.schema.names[1:]]
     return json.dumps([stamp.isoformat(), *values])
 
@@ -87,31 +82,26 @@ def _of_values(bars: pa.Table) -> list[tuple[str, Mask]]:
 
 
 def _inside(ts: Stamps, timeframe: Timeframe, first: date, last: date) -> Mask:
-    days = (ts + IST_SHIFT_US) // _US_A_DAY
-    inside: Mask = ((_unix_days(first) <= days) & (days <= _unix_days(last))).astype(bool)
+    days = (ts + IST_SHIFT_US) // US_A_DAY
+    inside: Mask = ((day_number(first) <= days) & (days <= day_number(last))).astype(bool)
     if not timeframe.is_intraday:
         # A week or month may be labelled with a day outside the span and still hold one of it.
         for i in np.flatnonzero(~inside):
-            opens, ends = timeframe.bar_days(_UNIX_DAY + timedelta(days=int(days[i])))
+            opens, ends = timeframe.bar_days(day_of(days[i]))
             inside[i] = opens <= last and first <= ends
     return inside
 
 
-def _unix_days(day: date) -> int:
-    return (day - _UNIX_DAY).days
-
-
 def _on_grid(ts: Stamps, timeframe: Timeframe, opening_minute: int | None) -> Mask:
-    in_day_us = (ts + IST_SHIFT_US) % _US_A_DAY
+    in_day_us = (ts + IST_SHIFT_US) % US_A_DAY
     if not timeframe.is_intraday:
         return (in_day_us == 0).astype(bool)  # type: ignore[no-any-return]
-    whole: Mask = (in_day_us % _US_A_MINUTE == 0).astype(bool)
+    whole: Mask = (in_day_us % US_A_MINUTE == 0).astype(bool)
     interval = timeframe.minutes
     if opening_minute is None or interval == 1:
         return whole
-    in_phase: Mask = (in_day_us // _US_A_MINUTE - opening_minute) % interval == 0
-    if _MINUTES_A_QUARTER % interval == 0:
-        # All sessions, special ones included, have opened on a quarter of an hour.
+    in_phase: Mask = (in_day_us // US_A_MINUTE - opening_minute) % interval == 0
+    if not depends_on_opening(interval):
         return whole & in_phase
     # A special session may have a grid of its own; but no two grids overlap.
     return whole & (in_phase | ~_crowded(ts, whole & in_phase, interval))
@@ -122,13 +112,13 @@ def _crowded(ts: Stamps, anchors: Mask, interval: int) -> Mask:
     anchor_ts = ts[anchors]
     if not len(anchor_ts):
         return np.zeros(len(ts), dtype=bool)
-    days = (ts + IST_SHIFT_US) // _US_A_DAY
+    days = (ts + IST_SHIFT_US) // US_A_DAY
     after = np.searchsorted(anchor_ts, ts)
     crowded = np.zeros(len(ts), dtype=bool)
     for place in (after - 1, after):
         there = (place >= 0) & (place < len(anchor_ts))
         nearest = anchor_ts[np.clip(place, 0, len(anchor_ts) - 1)]
-        near = np.abs(nearest - ts) < interval * _US_A_MINUTE
-        same_day = (nearest + IST_SHIFT_US) // _US_A_DAY == days
+        near = np.abs(nearest - ts) < interval * US_A_MINUTE
+        same_day = (nearest + IST_SHIFT_US) // US_A_DAY == days
         crowded |= there & near & same_day
     return crowded

@@ -13,6 +13,7 @@ IST_SHIFT_US = 19_800_000_000  # microseconds that India's clocks are ahead of U
 #: 2026-09-23); half an hour is added.
 SETTLES_AT = time(8, 30, tzinfo=IST)
 
+_MINUTES_A_QUARTER = 15
 _OPENS_AT_MINUTE = {"MCX_FO": 540, "MCX_INDEX": 540, "NCD_FO": 540, "BCD_FO": 540, "NSE_COM": 540}
 _OPENS_AT_MINUTE |= dict.fromkeys(
     ("NSE_EQ", "NSE_FO", "NSE_INDEX", "BSE_EQ", "BSE_FO", "BSE_INDEX"), 9 * 60 + 15
@@ -42,6 +43,14 @@ def opening_minute(segment: str) -> int | None:
 def closing_minute(segment: str) -> int | None:
     """Minute of the IST day at which the regular session is over (930 is 15:30), if known."""
     return _CLOSES_AT_MINUTE.get(segment)
+
+
+def depends_on_opening(minutes: int) -> bool:
+    """Whether bars of that length lie otherwise in a session that opens at an unusual time.
+
+    All sessions, special ones included, have opened on a quarter of an hour.
+    """
+    return _MINUTES_A_QUARTER % minutes != 0
 
 
 def ist_date(now: datetime) -> date:

@@ -8,7 +8,7 @@ from typing import Any
 import ray
 
 from actors.market.memory import MemorySample, sample
-from actors.monitor.memory import HostMemory, MemoryGate, by_host
+from actors.monitor.memory import HostMemory, MemoryGate, Squeeze, by_host
 from actors.monitor.progress import Counters, Progress, Tally
 
 SAMPLE_EVERY_S = 1.0
@@ -19,7 +19,7 @@ ANSWER_WITHIN_S = 5.0
 class Snapshot:
     progress: Progress
     hosts: tuple[HostMemory, ...]
-    pause: str | None  # why the fleet should pause; None: go on
+    squeeze: Squeeze | None  # memory is short; None: go on
 
 
 class Monitor:
@@ -42,10 +42,11 @@ class Monitor:
         """How things stand. The driver, being no actor, brings its own sample."""
         self._sampler = self._sampler or asyncio.create_task(self._keep_sampling())
         hosts = tuple(by_host([driver, sample(), *self._samples.values()]))
+        now_s = time.monotonic()
         return Snapshot(
-            progress=self._counters.progress(time.monotonic()),
+            progress=self._counters.progress(now_s),
             hosts=hosts,
-            pause=self._gate.update(hosts),
+            squeeze=self._gate.update(hosts, now_s),
         )
 
     async def memory(self) -> MemorySample:

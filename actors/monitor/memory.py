@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from actors.market.memory import MemorySample
 
+BREATH_S = 1.0
+BREATH_EVERY_S = 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class HostMemory:
@@ -35,21 +38,37 @@ def by_host(samples: Iterable[MemorySample]) -> list[HostMemory]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Squeeze:
+    """A host holds more than it may."""
+
+    reason: str
+    is_shut: bool  # nothing is to be sent just now
+
+
 class MemoryGate:
-    """Closed from the moment a host is over the limit until it is a tenth below: no flutter."""
+    """Squeezed from the moment a host is over the limit until it is a tenth below: no flutter.
+
+    What is freed does not always go back to the system, and what cannot be freed is no reason to end a
+    run: squeezed, the fleet may send for `BREATH_S` once in every `BREATH_EVERY_S`.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._closed_by: str | None = None
+        self._since_s: float | None = None  # when it was squeezed
 
-    def update(self, hosts: Iterable[HostMemory]) -> str | None:
-        """The reason to pause, or None to go on."""
-        bar = self._limit_bytes if self._closed_by is None else self._limit_bytes * 9 // 10
+    def update(self, hosts: Iterable[HostMemory], now_s: float) -> Squeeze | None:
+        """How things stand; None: go on. `now_s` is on any clock that does not go back."""
+        bar = self._limit_bytes if self._since_s is None else self._limit_bytes * 9 // 10
         worst = max(hosts, key=lambda h: h.private_bytes, default=None)
-        self._closed_by = None
-        if worst is not None and worst.private_bytes > bar:
-            self._closed_by = (
-                f"{worst.private_bytes / 2**20:,.0f} MB in use on {worst.host}, "
-                f"memory.limit_mb is {self._limit_bytes / 2**20:,.0f}"
-            )
-        return self._closed_by
+        if worst is None or worst.private_bytes <= bar:
+            self._since_s = None
+            return None
+        if self._since_s is None:
+            self._since_s = now_s
+        reason = (
+            f"{worst.private_bytes / 2**20:,.0f} MB in use on {worst.host}, "
+            f"memory.limit_mb is {self._limit_bytes / 2**20:,.0f}"
+        )
+        shut_s = BREATH_EVERY_S - BREATH_S
+        return Squeeze(reason, is_shut=(now_s - self._since_s) % BREATH_EVERY_S < shut_s)

@@ -28,8 +28,8 @@ from actors.upstox.transport import open_session
 from actors.upstox.wire import Decoded, decode
 
 DEFAULT_TIMEOUT_S = 30.0
-#: A hundred times the largest answer seen (a month of 1-minute bars, 600 KB).
-DEFAULT_MAX_BODY_BYTES = 64 * 1024 * 1024
+#: 25 times the largest answer seen (a month of 1-minute bars, 600 KB). Each thread may hold one, unpacked.
+DEFAULT_MAX_BODY_BYTES = 16 * 1024 * 1024
 
 _PIECE_BYTES = 1024 * 1024
 _MAX_ERROR_BYTES = 64 * 1024

@@ -36,6 +36,10 @@ INTRADAY_PATH = "/v3/historical-candle/intraday"
 INSTRUMENTS_PATH = "/market-quote/instruments/exchange"  # then /NSE.json.gz and the like
 
 
+#: Instruments there have always been: whether the provider answers for them tells whether it works.
+LANDMARKS = ("NSE_INDEX|Nifty 50", "NSE_INDEX|Nifty Bank")
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How far back the provider's history goes, and how much of it one request may ask for."""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from actors.market.candles import BARS
+from actors.market.epoch import stamp_us
 from actors.upstox.fault import EXCERPT_CHARS
 
 _FIELDS = tuple(BARS.names)
 _PRICES = _FIELDS[1:5]
 _COUNTS = _FIELDS[5:]
 _INT64 = range(-(2**63), 2**63)
-_MICROSECOND = timedelta(microseconds=1)
-_UNIX_START = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: No market is older, and years beyond these do not fit every reader of the store.
-EARLIEST_US = (datetime(1900, 1, 1, tzinfo=UTC) - _UNIX_START) // _MICROSECOND
-LATEST_US = (datetime(2200, 1, 1, tzinfo=UTC) - _UNIX_START) // _MICROSECOND
+EARLIEST_US = stamp_us(datetime(1900, 1, 1, tzinfo=UTC))
+LATEST_US = stamp_us(datetime(2200, 1, 1, tzinfo=UTC))
 
 Misshapen = tuple[tuple[str, str], ...]
 
@@ -69,10 +68,10 @@ def _stamp_us(value: object) -> int:
         raise _NoBar("the stamp is no time") from None
     if stamp.tzinfo is None:
         raise _NoBar("the stamp has no zone")
-    stamp_us = (stamp - _UNIX_START) // _MICROSECOND
-    if not EARLIEST_US <= stamp_us < LATEST_US:
+    found = stamp_us(stamp)
+    if not EARLIEST_US <= found < LATEST_US:
         raise _NoBar("the stamp is of another age")
-    return stamp_us
+    return found
 
 
 def _price(name: str, value: object) -> float:

@@ -10,14 +10,13 @@ import pyarrow as pa
 
 from actors.market.candles import BARS
 from actors.market.chunk import Cause
+from actors.market.epoch import US_A_DAY
 from actors.market.sanity import Mask, Stamps, row_text, stamps
 from actors.market.sessions import IST_SHIFT_US
 from actors.market.timeframe import Timeframe
 from actors.upstox.fault import Fault, excerpt, fault_in_envelope
 from actors.upstox.regular import read_regular
 from actors.upstox.rows import Misshapen, read_rows
-
-_US_A_DAY = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +56,7 @@ def _arrange(bars: pa.Table, misshapen: Misshapen, timeframe: Timeframe) -> Deco
     ts = stamps(bars)
     if not timeframe.is_intraday:
         # Some daily bars carry a time, 09:45 on a day of listing; only their IST date counts.
-        ts = ts - (ts + IST_SHIFT_US) % _US_A_DAY
+        ts = ts - (ts + IST_SHIFT_US) % US_A_DAY
         bars = bars.set_column(0, BARS.field("ts"), pa.array(ts).cast(BARS.field("ts").type))
     if (ts[:-1] > ts[1:]).all():  # newest first, the provider's habit
         return Decoded(_in_order(bars, np.arange(len(ts) - 1, -1, -1)), misshapen)

@@ -5,7 +5,6 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import ray
@@ -14,7 +13,6 @@ from actors.market.candles import Delivery
 from actors.market.chunk import Receipt
 from actors.market.memory import MemorySample, sample
 from actors.market.sessions import ist_date
-from actors.writer import care
 from actors.writer.buffer import Buffer, BufferRules
 from actors.writer.spool import Spool, abandoned
 from actors.writer.store import StoreWriter
@@ -102,9 +100,7 @@ class Writer:
     def tidy(self) -> None:
         """Move rows where that pays for their readers. Nothing is kept any more after that."""
         self._spooling().close()
-        paying = partial(care.paying, today=ist_date(datetime.now(UTC)))
-        store = self._opened()
-        store.tend(care.ordering(store.uri, paying))
+        self._opened().tidy(ist_date(datetime.now(UTC)))
 
     @ray.method(concurrency_group="health")
     def memory(self) -> MemorySample:

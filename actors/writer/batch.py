@@ -30,12 +30,18 @@ def has_rows(delivery: Delivery) -> bool:
     return delivery.candles is not None and delivery.candles.num_rows > 0
 
 
+def denies(delivery: Delivery) -> bool:
+    """Whether it is an answer of the provider's that there is nothing on its days."""
+    return delivery.receipt.status is Status.EMPTY and delivery.receipt.attempts > 0
+
+
 def layers(deliveries: Sequence[Delivery], occupied: Occupied) -> list[list[Delivery]]:
     """The batch in layers to be committed one after another.
 
-    Rows of the first layer stand on free ground and are appended; those of later ones replace. No
-    two deliveries with rows in a layer touch the same days of the same series; of two that do, the
-    later one lies in a later layer, so that the last one wins.
+    Rows of the first layer stand on free ground and are appended; those of later ones replace, be it
+    with nothing. No two deliveries in a layer that bring rows or deny that there are any touch the same
+    days of the same series; of two that do, the later one lies in a later layer, so that the last one
+    wins.
     """
     found: list[list[Delivery]] = [[]]
     placed: dict[tuple[str, str], list[tuple[date, date, int]]] = defaultdict(list)
@@ -43,9 +49,10 @@ def layers(deliveries: Sequence[Delivery], occupied: Occupied) -> list[list[Deli
         chunk = delivery.receipt.chunk
         first, last = extent(chunk)
         neighbours = placed[series(chunk)]
-        depth = int(has_rows(delivery) and occupied.overlaps(chunk))
+        tells = has_rows(delivery) or denies(delivery)
+        depth = int(tells and occupied.overlaps(chunk))
         depth = max([depth, *(after for f, t, after in neighbours if f <= last and first <= t)])
-        neighbours.append((first, last, depth + has_rows(delivery)))
+        neighbours.append((first, last, depth + tells))
         found.extend([] for _ in range(depth + 1 - len(found)))
         found[depth].append(delivery)
     return found
@@ -106,6 +113,10 @@ def _cut(delivery: Delivery, first: date, last: date) -> Delivery:
     if rows is not None:
         rows = rows.filter((pc.field("date") >= first) & (pc.field("date") <= last))
         receipt = replace(receipt, rows=rows.num_rows)
+        if not (
+            rows.num_rows or receipt.quarantined
+        ):  # of these days it has denied that there are any
+            receipt, rows = replace(receipt, status=Status.EMPTY), None
     if receipt.status is not Status.FAILED:
         receipt = replace(
             receipt, final=settled_at(chunk.timeframe, chunk.last) <= receipt.fetched_at
@@ -114,22 +125,23 @@ def _cut(delivery: Delivery, first: date, last: date) -> Delivery:
 
 
 def replaced_days(delivery: Delivery) -> Days:
-    """The days whose rows this delivery's rows take the place of.
+    """The days whose rows this delivery's rows take the place of; none if they end before they begin.
 
-    An answer says nothing of its last day if it came without, before that had settled: what the day's
+    An answer says nothing of its last days if it came without, before those had settled: what the day's
     own endpoint had served then stays.
     """
-    assert delivery.candles is not None
     receipt, chunk = delivery.receipt, delivery.receipt.chunk
-    dates = pc.min_max(delivery.candles["date"]).as_py()
-    is_settled = settled_at(chunk.timeframe, chunk.last) <= receipt.fetched_at
-    last = max(chunk.last, dates["max"]) if is_settled else dates["max"]
-    return Days(chunk.instrument_key, chunk.timeframe, min(chunk.first, dates["min"]), last)
+    dates = pc.unique(delivery.candles["date"]).to_pylist() if delivery.candles is not None else []
+    first, last = min([chunk.first, *dates]), chunk.last
+    while first <= last and settled_at(chunk.timeframe, last) > receipt.fetched_at:
+        last -= _DAY
+    return Days(chunk.instrument_key, chunk.timeframe, first, max([last, *dates]))
 
 
 def since(first: date, delivery: Delivery) -> Delivery:
     """The same with the rows from this day on."""
-    assert delivery.candles is not None
+    if delivery.candles is None:
+        return delivery
     return replace(delivery, candles=delivery.candles.filter(pc.field("date") >= first))
 
 

@@ -84,23 +84,13 @@ def _is_over(partition: Partition, today: date) -> bool:
     return partition.period < Timeframe.parse(partition.timeframe).period(today)
 
 
-# Steps for `StoreWriter.tend`. Each yields after every commit.
-
-
-def merging(store: str) -> Callable[[DeltaTable, DeltaTable], Iterator[None]]:
-    """Merge small files, where there are many of them."""
-    return partial(_merging, store)
-
-
-def _merging(store: str, candles: DeltaTable, chunks: DeltaTable) -> Iterator[None]:
-    yield from merge(candles, Folder(f"{store}/candles"))
-    yield from merge(chunks, Folder(f"{store}/chunks"))
-
-
 def ordering(
     store: str, choose: Callable[[Sequence[Partition]], Iterable[Partition]]
 ) -> Callable[[DeltaTable, DeltaTable], Iterator[None]]:
-    """Put the partitions that `choose` picks in order, merge small files, and shorten long logs."""
+    """Put the partitions that `choose` picks in order, merge small files, and shorten long logs.
+
+    A step for `StoreWriter.tend`: it yields after every commit.
+    """
     return partial(_ordering, store, choose)
 
 
@@ -113,7 +103,8 @@ def _ordering(
     for partition in choose(partitions(candles)):
         order(candles, store, partition.files)
         yield
-    yield from _merging(store, candles, chunks)
+    yield from merge(candles, Folder(f"{store}/candles"))
+    yield from merge(chunks, Folder(f"{store}/chunks"))
     shorten(candles, Folder(f"{store}/candles/_delta_log"))
     shorten(chunks, Folder(f"{store}/chunks/_delta_log"))
 

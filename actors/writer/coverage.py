@@ -14,12 +14,12 @@ from actors.market.chunk import Receipt, Status
 from actors.market.sessions import SETTLES_AT, ist_date
 from actors.writer.difference import Difference
 from actors.writer.occupied import extent, series
+from actors.writer.receipts import SPAN
 
 #: (instrument_key, timeframe label) -> spans answered for good, each with the newest answer's time.
 Held = dict[tuple[str, str], list[tuple[date, date, datetime]]]
 
 _ANSWERED = pa.array([Status.STORED, Status.EMPTY], pa.string())
-_SPAN = ["instrument_key", "timeframe", "first", "last"]
 
 
 def held(receipts: pa.Table, *, stale_too: bool = False) -> Held:
@@ -28,8 +28,8 @@ def held(receipts: pa.Table, *, stale_too: bool = False) -> Held:
     Candles that the provider has rewritten since are not held, unless `stale_too`.
     """
     answered = receipts.filter(pc.is_in(receipts["status"], _ANSWERED))
-    newest = answered.group_by([*_SPAN, "status"]).aggregate([("fetched_at", "max")])
-    columns = [newest[name].to_pylist() for name in (*_SPAN, "status", "fetched_at_max")]
+    newest = answered.group_by([*SPAN, "status"]).aggregate([("fetched_at", "max")])
+    columns = [newest[name].to_pylist() for name in (*SPAN, "status", "fetched_at_max")]
     since = {} if stale_too else rewritten(receipts)
     spans: dict[tuple[str, str], dict[tuple[date, date], datetime]] = defaultdict(dict)
     for key, timeframe, first, last, status, fetched_at in zip(*columns, strict=True):
@@ -76,13 +76,14 @@ def _at_the_latest(outdates: datetime, fetched_at: datetime) -> datetime:
 def noted(receipt: Receipt, found: Difference, earlier: Iterable[Receipt]) -> Receipt:
     """The receipt, with what its answer says of `earlier` ones of its instrument.
 
-    A change of the oldest day it could be compared with, of most of its bars, puts all of them in doubt
-    that were given before it.
+    A rewriting that reaches back to the oldest day it could be compared with puts all of them in doubt
+    that were given before it. A correction puts none; it is counted.
     """
     if found.revised_days is None or not receipt.attempts:
         return receipt  # what was computed here tells nothing of the provider
     outdates = _outdated(receipt, *found.revised_days, earlier) if found.reaches_back else None
-    return replace(receipt, revised=found.revised, ratio=found.ratio, outdates=outdates)
+    revised = receipt.revised + found.revised
+    return replace(receipt, revised=revised, ratio=found.ratio, outdates=outdates)
 
 
 def _outdated(revision: Receipt, first: date, last: date, earlier: Iterable[Receipt]) -> datetime:
@@ -115,7 +116,7 @@ def dead_letters(receipts: pa.Table) -> pa.Table:
     newest = latest(receipts)
     failed = newest.filter(pc.equal(newest["status"], Status.FAILED))
     spans = held(receipts, stale_too=True)
-    columns = [failed[name].to_pylist() for name in (*_SPAN, "fetched_at")]
+    columns = [failed[name].to_pylist() for name in (*SPAN, "fetched_at")]
     unanswered = [
         not _covered(
             first, last, [(f, t) for f, t, at in spans.get((key, timeframe), []) if at > fetched_at]

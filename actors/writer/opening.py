@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tempfile import TemporaryFile
 from typing import TYPE_CHECKING
 
 from actors.market.errors import StoreError
@@ -9,20 +10,44 @@ from actors.writer import object_store, spool, tables
 from actors.writer.folder import Folder, absolute
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from deltalake import DeltaTable
 
-ROOMS = ("candles", "chunks", "quarantine", "runs", spool.ROOM)  # what lies in a store's folder
+_TABLES = ("candles", "chunks")
+ROOMS = (*_TABLES, "quarantine", "runs", spool.ROOM)  # what lies in a store's folder
 
 
-def claim(uri: str) -> None:
-    """Refuse early what cannot be, or become, a store."""
+def check(uri: str) -> None:
+    """Refuse what cannot be, or become, a store. Nothing is left behind by finding out."""
     folder = Folder(uri)
-    if folder.is_file():
-        raise StoreError("is a file, not a folder", uri)
+    if (path := folder.local_path) is not None:
+        try:
+            _check_place(path, uri)
+        except OSError as error:
+            raise StoreError(f"cannot be written ({error.strerror})", uri) from error
     names = folder.names()
     if names and not set(names) & set(ROOMS):
         raise StoreError(f"holds other things ({', '.join(names[:3])}) and is no store", uri)
-    folder.make()
+
+
+def _check_place(path: Path, uri: str) -> None:
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        lies = "is" if there == path else f"lies below {there}, which is"
+        raise StoreError(f"{lies} a file, not a folder", uri)
+    for place in path.parents:
+        room = path.relative_to(place).parts[0]
+        if room in ROOMS and any((place / name / "_delta_log").is_dir() for name in _TABLES):
+            raise StoreError(f"lies inside another store, {place}", uri)
+    with TemporaryFile(dir=there):
+        pass
+
+
+def claim(uri: str) -> None:
+    """Make the folder of a store; refuse early what cannot be, or become, one."""
+    check(uri)
+    Folder(uri).make()
 
 
 def table(uri: str, name: str, options: dict[str, str] | None) -> DeltaTable:

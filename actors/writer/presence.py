@@ -15,13 +15,15 @@ from actors.writer.predicate import quoted, selecting
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-#: Of one instrument on one day. A day bar without volume is counted in `bars`, but not in `traded`.
+#: Of one instrument on one day. A day bar without volume is counted in `bars`, but not in `traded`; one that
+#: may still change, or is in doubt, not in `final`.
 COUNTS = pa.schema(
     [
         pa.field("instrument_key", pa.string()),
         pa.field("date", pa.date32()),
         pa.field("bars", pa.int64()),
         pa.field("traded", pa.int64()),
+        pa.field("final", pa.int64()),
     ]
 )
 
@@ -52,6 +54,7 @@ class Presence:
         """
         traded = f"count(*) FILTER (WHERE volume > 0 OR {_INDEX})"
         bars = f"count(*) AS bars, {traded if timeframe.unit is Unit.DAY else 'count(*)'} AS traded"
+        bars = f"{bars}, count(*) FILTER (WHERE final) AS final"
         few = instrument_keys if len(instrument_keys) <= _FEW else None
         chosen = selecting(instrument_keys=few, timeframe=timeframe)
         for begin, end in _years(first, last):

@@ -40,15 +40,16 @@ class Holding:
 
 class _Tables(NamedTuple):
     chunks: DeltaTable | None
-    newest: DeltaTable | None  # candles
-    candles: DeltaTable | None  # the same, or the version that is looked at
+    candles: DeltaTable | None  # the newest, or the version that is looked at
+    pending: list[tables.Unfinished]  # commits of candles whose receipts are not in chunks yet
 
 
 class Store:
-    """Reads a store; every call sees the newest version. One that is not there yet has no receipts.
+    """Reads a store; every call sees the newest version, unless it was asked to stand `still`.
 
-    Rows and receipts appear together, even after a crash between their commits. Making one raises
-    UsageError if it is in an object store that cannot be looked into.
+    One that is not there yet has no receipts. Rows and receipts appear together, even after a crash
+    between their commits. Making one raises UsageError if it is in an object store that cannot be
+    looked into.
     """
 
     def __init__(self, uri: str, *, storage_options: dict[str, str] | None = None) -> None:
@@ -57,6 +58,13 @@ class Store:
             object_store.reach(self.uri)
         self._options = storage_options or object_store.options(self.uri)
         self._past: moment.Past | None = None
+        self._still: _Tables | None = None
+
+    def still(self) -> Store:
+        """The store as it is now: whatever is asked of it, it answers of one moment."""
+        seen = Store(self.uri, storage_options=self._options)
+        seen._past, seen._still = self._past, self._opened()
+        return seen
 
     def at(self, as_of: moment.AsOf) -> Store:
         """The store as it was at a version of the candles table, or at a moment.
@@ -81,8 +89,13 @@ class Store:
         """Version of the candles table; None if there is none yet."""
         if self._past is not None:
             return self._past.version
-        candles = self._table("candles")
+        candles = self._table("candles") if self._still is None else self._still.candles
         return None if candles is None else int(candles.version())
+
+    @property
+    def until(self) -> datetime | None:
+        """What came later than this is not seen; None: everything is."""
+        return None if self._past is None else self._past.until
 
     def receipts(self) -> pa.Table:
         """Every receipt there is, as RECEIPTS."""
@@ -95,10 +108,6 @@ class Store:
     def dead_letters(self) -> pa.Table:
         """Receipts of the chunks that failed last, and whose days nothing has answered since."""
         return coverage.dead_letters(self.receipts())
-
-    def held(self) -> coverage.Held:
-        """Which days of what have been answered, and when: what a plan need not ask again."""
-        return coverage.held(self.receipts())
 
     def candles(
         self,
@@ -117,28 +126,19 @@ class Store:
         Raises UsageError for a symbol or timeframe of which nothing was ever fetched: that would not
         be an empty answer, but none. See `at` for `as_of`.
         """
-        if as_of is not None:
-            return self.at(as_of).candles(
-                symbols=symbols,
-                timeframe=timeframe,
-                first=first,
-                last=last,
-                columns=columns,
-                final_only=final_only,
-            )
-        opened = self._opened()
+        store: Store = self if as_of is None else self.at(as_of)
+        opened = store._opened()
         if opened.candles is None:
             raise UsageError(f"there is no store at {self.uri} yet")
         frame = naming.timeframe_of(timeframe)
         choice = Choice(
-            instrument_keys=self._keys(opened, symbols, frame),
+            instrument_keys=store._keys(opened, symbols, frame),
             timeframe=frame,
             first=naming.day_of(first, "first"),
             last=naming.day_of(last, "last"),
             final_only=final_only,
         )
-        wanted = naming.columns_of(columns, USUAL, COLUMNS)
-        return Candles(opened.candles, self.uri, choice, wanted)
+        return Candles(opened.candles, self.uri, choice, naming.columns_of(columns, USUAL, COLUMNS))
 
     def presence(self) -> Presence:
         """Counts what stands in the version that is the newest now, and stays with it."""
@@ -177,7 +177,9 @@ class Store:
         return self._folder.within("runs").names()
 
     def run(self, run_id: str) -> Folder:
-        """The files of a run: its manifest, report and log."""
+        """The files of a run: its manifest, report and log. Raises UsageError for no run's id."""
+        if "/" in run_id or run_id in {"", ".", ".."}:
+            raise UsageError(f"{run_id!r} is no run's id")
         return self._folder.within("runs").within(run_id)
 
     @property
@@ -188,15 +190,19 @@ class Store:
         """The newest version."""
         if self._folder.is_file():
             raise UsageError("is a file, not a folder", f"store {self.uri}")
-        with tables.in_words(self.uri):
+        with tables.in_words(f"{self.uri}/{name}"):
             return tables.open_table(f"{self.uri}/{name}", self._options)
 
     def _opened(self) -> _Tables:
+        if self._still is not None:
+            return self._still
         chunks = self._table("chunks")  # before the candles, so that none is missed in between
-        candles = newest = self._table("candles")
-        if newest is not None and self._past is not None:
+        candles = self._table("candles")
+        with tables.in_words(self.uri):
+            pending = tables.unfinished(candles, chunks, self.uri)
+        if candles is not None and self._past is not None:
             candles = self._at_version(self._past.version)
-        return _Tables(chunks, newest, candles)
+        return _Tables(chunks, candles, pending)
 
     def _at_version(self, version: int) -> DeltaTable:
         table = self._table("candles")
@@ -210,8 +216,7 @@ class Store:
         telling = [name for name in ("candles_version", "fetched_at") if name not in columns.names]
         read = pa.schema([*columns, *(RECEIPTS.field(name) for name in telling)])
         with tables.in_words(self.uri):
-            pending = tables.unfinished(opened.newest, opened.chunks, self.uri)
-            found = [commit.receipts.select(read.names) for commit in pending]
+            found = [commit.receipts.select(read.names) for commit in opened.pending]
             if opened.chunks is not None:
                 found.insert(0, tables.scan(opened.chunks, read, condition).read_all())
         receipts = pa.concat_tables([read.empty_table(), *found]).combine_chunks()

@@ -57,6 +57,9 @@ RECEIPTS = pa.schema(
     ]
 )
 
+#: What a receipt is about; the chunk's id in columns.
+SPAN = ("instrument_key", "timeframe", "first", "last")
+
 _SAME = (
     *("rows", "quarantined", "final", "attempts", "http_status", "error_code", "error"),
     *("body_bytes", "seconds", "run_id", "fetched_at", "ratio", "outdates"),

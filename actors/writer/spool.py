@@ -106,15 +106,22 @@ def is_abandoned(place: Path) -> bool:
         return bool(_folders(place))
 
 
+def waiting(place: Path) -> list[Receipt]:
+    """What the answers there tell, whoever is to commit them. They are only looked at."""
+    with _in_words(place):
+        paths = [path for folder in _folders(place) for path in folder.glob("*.arrow")]
+    return [receipt for receipt in map(_told, paths) if receipt is not None]
+
+
 @contextmanager
 def abandoned(
-    place: Path, wait_s: float = 0.0, group_bytes: int = GROUP_BYTES
+    place: Path, wait_s: float | None = None, group_bytes: int = GROUP_BYTES
 ) -> Iterator[Iterator[list[Delivery]]]:
     """What writers that are no more have left, oldest first; it is deleted if the block ends well.
 
-    It is read a group at a time, whose rows are `group_bytes` or one answer more. A writer that is
-    still there is given `wait_s` to end. A file that is not whole was never called kept, and is passed
-    over.
+    It is read a group at a time, whose rows are `group_bytes` or one answer more. What a writer that
+    is still there keeps is passed over; or it is given `wait_s` to end, and StoreError raised if it does
+    not. A file that is not whole was never called kept, and is passed over.
     """
     with ExitStack() as locks:
         folders = [path for path in _folders(place) if _taken(path, locks, wait_s)]
@@ -128,13 +135,16 @@ def _folders(place: Path) -> list[Path]:
     return sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
 
 
-def _taken(folder: Path, locks: ExitStack, wait_s: float) -> bool:
+def _taken(folder: Path, locks: ExitStack, wait_s: float | None) -> bool:
     """Whether its writer is dead, and nobody else is looking after what it left."""
     lock = _lock(folder)
     try:
-        lock.acquire(timeout=wait_s)
-    except Timeout:
-        return False
+        lock.acquire(timeout=wait_s or 0.0)
+    except Timeout as held:
+        if wait_s is None:
+            return False
+        problem = "the writer of a run that was cut off has not ended yet; try again in a moment"
+        raise StoreError(problem, str(folder.parent)) from held
     locks.callback(lock.release)
     return folder.is_dir()  # the last one to look after it may have finished just now
 

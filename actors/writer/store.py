@@ -3,16 +3,18 @@ from __future__ import annotations
 import hashlib
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from actors.market.candles import CANDLES
 from actors.market.chunk import Cause, Chunk, Receipt, Status
 from actors.market.errors import StoreError, WriterFenced
 from actors.market.timeframe import Timeframe
 from actors.writer import care, object_store, opening, tables
-from actors.writer.batch import check, has_rows, layers, replaced_days, since, unanswered
+from actors.writer.batch import check, denies, has_rows, layers, replaced_days, since, unanswered
 from actors.writer.coverage import noted
 from actors.writer.difference import STANDING, Difference, Standing, compare, rows_of
 from actors.writer.doubt import cautious
@@ -20,10 +22,11 @@ from actors.writer.folder import Folder, absolute
 from actors.writer.occupied import Occupied
 from actors.writer.ordering import merge
 from actors.writer.predicate import Days, quoted, selecting, within
-from actors.writer.receipts import RECEIPTS, as_receipts, receipts_table
+from actors.writer.receipts import RECEIPTS, SPAN, as_receipts, receipts_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from datetime import date
 
     from deltalake import DeltaTable
 
@@ -70,26 +73,22 @@ class StoreWriter:
         """Make rows and receipts of the batch lasting. Where deliveries overlap, the last one wins.
 
         Rows replace what stood on their chunk's days. What is as it stands stays where it is, and the
-        receipt says how much of the rest had been final (`revised`). An answer without rows never
-        removes any, one without the rows of a day only if an earlier one lacked them too: they are
-        kept, and the receipt says failed, cause `vanished`.
+        receipt says how much of the rest had been final (`revised`). What an answer lacks goes only if
+        one of an earlier day lacked it too, or if it was never final and the day's other bars came:
+        until then it is kept, and the receipt says failed, cause `vanished`. What was computed and came
+        out empty removes nothing.
         """
         for delivery in deliveries:
             check(delivery)
-        receipts: dict[int, Receipt] = {}  # by the delivery's identity
+        receipts: dict[int, Receipt] = {}
+        bare: list[Receipt] = []  # of which no row stands
         kept: list[Receipt] = []  # of rows that stand already
         with self._spent_if_it_fails():
             self._look_for_others()
             self._put_aside(deliveries)
             for depth, layer in enumerate(layers(deliveries, self._occupied)):
-                for delivery in layer:  # held against what stood before the layer's rows
-                    receipts[id(delivery)] = self._standing(delivery)
-                full = [delivery for delivery in layer if has_rows(delivery)]
-                for start in range(0, len(full), _AT_ONCE):
-                    some = full[start : start + _AT_ONCE]
-                    told = self._replace(some, kept) if depth else self._append(some)
-                    receipts |= zip(map(id, some), told, strict=True)
-            self._finish([receipts[id(d)] for d in deliveries if not has_rows(d)], kept)
+                receipts |= self._put_layer(layer, bare, kept, replaces=depth > 0)
+            self._finish(bare, kept)
         in_order = tuple(receipts[id(delivery)] for delivery in deliveries)
         rows = sum(d.candles.num_rows for d in deliveries if d.candles is not None)
         return Commit(in_order, self.candles_version, rows)
@@ -113,9 +112,9 @@ class StoreWriter:
             self.commit(late)
         return len(late)
 
-    def compact(self) -> int:
-        """Merge small files where there are many. The candles version afterwards."""
-        return self.tend(care.merging(self.uri))
+    def tidy(self, today: date) -> int:
+        """Move rows as far as it pays at the end of a run. The candles version afterwards."""
+        return self.tend(care.ordering(self.uri, partial(care.paying, today=today)))
 
     def tend(self, steps: Callable[[DeltaTable, DeltaTable], Iterable[object]]) -> int:
         """Take steps that move rows and change none. The candles version afterwards."""
@@ -142,12 +141,11 @@ class StoreWriter:
 
     def _where_rows_stand(self) -> Occupied:
         occupied = Occupied()
-        names = ("instrument_key", "timeframe", "first", "last")
-        schema = pa.schema([RECEIPTS.field(name) for name in names])
+        schema = pa.schema([RECEIPTS.field(name) for name in SPAN])
         with tables.in_words(self.uri):
             stored = tables.scan(self._chunks, schema, "rows > 0").read_all()
         for key, label, first, last in zip(
-            *(stored[name].to_pylist() for name in names), strict=True
+            *(stored[name].to_pylist() for name in SPAN), strict=True
         ):
             occupied.add(Chunk(key, "", Timeframe.parse(label), first, last))
         return occupied
@@ -173,14 +171,10 @@ class StoreWriter:
             folder.write(f"{name}.parquet", file.getvalue().to_pybytes())
 
     def _standing(self, delivery: Delivery) -> Receipt:
-        """The receipt as it will stand: an answer without rows where rows stand is a failure."""
-        receipt = delivery.receipt
-        chunk = receipt.chunk
-        if (
-            has_rows(delivery)
-            or receipt.status is Status.FAILED
-            or not self._occupied.overlaps(chunk)
-        ):
+        """The receipt as it will stand: bars computed from nothing, where some stand, are a failure."""
+        receipt, chunk = delivery.receipt, delivery.receipt.chunk
+        is_computed = receipt.status is Status.EMPTY and not receipt.attempts
+        if not is_computed or not self._occupied.overlaps(chunk):
             return receipt
         days = within([Days(chunk.instrument_key, chunk.timeframe, chunk.first, chunk.last)])
         if not receipt.final:
@@ -189,15 +183,35 @@ class StoreWriter:
         kept = sum(batch.num_rows for batch in tables.scan(self._candles, schema, days))
         if kept == 0:
             return receipt
-        error = f"nothing came for days of which {kept} candles stand in the store; they were kept"
+        error = f"there is nothing to compute {kept} candles from that stand in the store; they were kept"
         return replace(receipt, status=Status.FAILED, cause=Cause.VANISHED, error=error)
+
+    def _put_layer(
+        self, layer: list[Delivery], bare: list[Receipt], kept: list[Receipt], *, replaces: bool
+    ) -> dict[int, Receipt]:
+        """Commit its rows. The receipts by the deliveries' ids; those of no commit go to `bare` or `kept`."""
+        receipts: dict[int, Receipt] = {}
+        telling: list[Delivery] = []
+        for one in layer:  # held against what stood before the layer's rows
+            if has_rows(one) or (replaces and denies(one)):
+                telling.append(one)
+            else:
+                receipts[id(one)] = self._standing(one)
+        bare += receipts.values()
+        for start in range(0, len(telling), _AT_ONCE):
+            some = telling[start : start + _AT_ONCE]
+            told = self._replace(some, bare, kept) if replaces else self._append(some)
+            receipts |= zip(map(id, some), told, strict=True)
+        return receipts
 
     def _append(self, deliveries: list[Delivery]) -> list[Receipt]:
         self._put(deliveries, None)
         return [delivery.receipt for delivery in deliveries]
 
-    def _replace(self, deliveries: list[Delivery], kept: list[Receipt]) -> list[Receipt]:
-        """Write what differs from what stands. Receipts of which nothing does are put to `kept`."""
+    def _replace(
+        self, deliveries: list[Delivery], bare: list[Receipt], kept: list[Receipt]
+    ) -> list[Receipt]:
+        """Write what differs from what stands. Receipts of which nothing does go to `bare` or `kept`."""
         days = [replaced_days(delivery) for delivery in deliveries]
         standing = Standing(tables.scan(self._candles, STANDING, within(days)).read_all())
         deliveries = cautious(deliveries, map(standing.of, days), self._told_of)
@@ -211,9 +225,8 @@ class StoreWriter:
         for delivery, asked, receipt, found in zip(
             deliveries, days, receipts, differences, strict=True
         ):
-            self._occupied.add(receipt.chunk)
             if found.first is None:
-                kept.append(receipt)
+                (kept if has_rows(delivery) else bare).append(receipt)
             else:
                 news.append(since(found.first, replace(delivery, receipt=receipt)))
                 changed.append(asked._replace(first=found.first))
@@ -236,7 +249,8 @@ class StoreWriter:
         ordered = sorted(
             deliveries, key=lambda d: (d.receipt.chunk.instrument_key, d.receipt.chunk.first)
         )
-        rows = pa.concat_tables([delivery.candles for delivery in ordered])
+        full = [each.candles for each in ordered if each.candles is not None]
+        rows = pa.concat_tables([CANDLES.empty_table(), *full])
         tables.put_candles(self._candles, rows, [d.receipt for d in deliveries], condition)
         self._number += 1
         for delivery in deliveries:

@@ -28,6 +28,7 @@ from deltalake.transaction import RemoveAction
 from actors.market.candles import CANDLES
 from actors.market.errors import StoreError, WriterFenced
 from actors.writer import object_store
+from actors.writer.damage import damage
 from actors.writer.receipts import RECEIPTS, carried, from_carried
 
 if TYPE_CHECKING:
@@ -260,8 +261,8 @@ _NO_WORDS = re.compile(r"\s*(\d+: <unknown>|\d+: |at /|note: |stack backtrace)",
 
 def _first_words(message: str) -> str:
     """An error of the engine without colours and the frames of its stack, on one line."""
-    if refused := object_store.reason(message):
-        return refused
+    if words := object_store.reason(message) or damage(message):
+        return words
     lines = _COLOURS.sub("", message).splitlines()
     wanted = [line.strip(" ↳\t") for line in lines if line.strip() and not _NO_WORDS.match(line)]
     return "; ".join(wanted)[:500]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
 import typer
 
 from actors.market.errors import CandlefleetError, ProviderRefusal, UsageError
-from cluster.cli import care, fetching, reading, screening
+from cluster.cli import care, fetching, jobs, keeping, reading, screening
 from cluster.cli.options import say
+from cluster.cli.streams import outlive_readers
 from cluster.exit import Exit
+from cluster.interrupt import heed_signals
+from cluster.version import VERSION
 
 app = typer.Typer(
     name="candlefleet",
@@ -23,9 +27,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(version("candlefleet"))
+        typer.echo(VERSION)
         raise typer.Exit
 
 
@@ -53,6 +55,10 @@ for verb in (
     screening.screen,
     care.verify,
     care.optimize,
+    jobs.submit,
+    jobs.jobs,
+    keeping.up,
+    keeping.down,
 ):
     app.command()(verb)
 
@@ -78,6 +84,10 @@ def lookalike(context: typer.Context) -> None:
 
 def main() -> NoReturn:
     """The command `candlefleet`."""
+    heed_signals()
+    outlive_readers()
+    # The table engine's own log; what concerns the user, it raises.
+    os.environ.setdefault("RUST_LOG", "off")
     try:
         app()
     except UsageError as error:

@@ -16,14 +16,29 @@ from cluster.cli.options import (
     FromOver,
     Json,
     StoreOver,
+    Symbols,
     ToOver,
     console,
     load_config,
+    one_of,
     print_json,
     say,
     timeframe_of,
 )
 from cluster.exit import Exit
+
+Causes = Annotated[
+    list[str] | None,
+    typer.Option("--cause", metavar="C", help="Only this one: timeout ...; repeatable."),
+]
+Timeframes = Annotated[
+    list[str] | None,
+    typer.Option("--timeframe", metavar="T", help="Only this one: 1day ...; repeatable."),
+]
+Runs = Annotated[
+    list[str] | None,
+    typer.Option("--run", metavar="ID", help="Only what this run left; repeatable."),
+]
 
 
 def demo(store: StoreOver = None) -> None:
@@ -43,11 +58,12 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what a scan would fetch and how long the budget makes it. Fetches and writes nothing."""
-    from cluster import forecast
+    from cluster import forecast, occupancy
     from cluster.provider import provider_of
     from cluster.scan import prepare
 
     settings = load_config(config, store, base_url, assets_url, first, last)
+    occupancy.check(settings.store)
     with provider_of(settings) as provider:
         now = datetime.now(UTC)
         prepared = prepare(settings, provider, now)
@@ -85,22 +101,10 @@ def retry(
     config: ConfigFile,
     store: StoreOver = None,
     base_url: BaseUrl = None,
-    cause: Annotated[
-        list[Cause] | None,
-        typer.Option("--cause", metavar="C", help="Only this one: timeout ...; repeatable."),
-    ] = None,
-    symbol: Annotated[
-        list[str] | None,
-        typer.Option("--symbol", metavar="S", help="Only this symbol or key; repeatable."),
-    ] = None,
-    timeframe: Annotated[
-        list[str] | None,
-        typer.Option("--timeframe", metavar="T", help="Only this one: 1day ...; repeatable."),
-    ] = None,
-    run: Annotated[
-        list[str] | None,
-        typer.Option("--run", metavar="ID", help="Only what this run left; repeatable."),
-    ] = None,
+    cause: Causes = None,
+    symbol: Symbols = None,
+    timeframe: Timeframes = None,
+    run: Runs = None,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
@@ -109,7 +113,7 @@ def retry(
     from cluster.retry import retry as work
 
     filters = Filters(
-        causes=cause or (),
+        causes=[one_of(word, Cause, "--cause") for word in cause or ()],
         symbols=symbol or (),
         timeframes=[timeframe_of(label) for label in timeframe or ()],
         runs=run or (),

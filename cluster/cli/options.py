@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from actors.market.errors import UsageError
+from cluster.wording import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from actors.writer.reading import Store
     from cluster.config import RunConfig
+
+Word = TypeVar("Word", bound=StrEnum)
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="A YAML or JSON config file.")]
 StoreOver = Annotated[
@@ -39,7 +43,7 @@ ToOver = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 StoreUri = Annotated[str, typer.Option("--store", metavar="URI", help="Where the table lives.")]
 AtVersion = Annotated[
-    int | None,
+    str | None,
     typer.Option("--version", metavar="N", help="As of this version of the candles table."),
 ]
 AtTime = Annotated[
@@ -50,13 +54,17 @@ AtTime = Annotated[
         help="As of this moment, ISO; India's, unless it names a zone. A day is its midnight.",
     ),
 ]
+Symbols = Annotated[
+    list[str] | None,
+    typer.Option("--symbol", metavar="S", help="Only this symbol or key; repeatable."),
+]
 Address = Annotated[
     str | None,
     typer.Option(
         "--address",
         metavar="HOST:PORT",
         envvar="RAY_ADDRESS",
-        help="Join this Ray cluster; without, one is started for the run.",
+        help="Join this Ray cluster; `local`: start one for the run, even if another is up.",
     ),
 ]
 
@@ -77,20 +85,36 @@ def load_config(
     )
 
 
-def opened(store: str, version: int | None, as_of: str | None) -> Store:
+def opened(store: str, version: str | None, as_of: str | None) -> Store:
     """The store at its newest, or as it was."""
     from actors.writer.reading import Store
 
     if version is not None and as_of is not None:
         raise UsageError("say --version or --as-of, not both", "--version")
+    moment = as_of if version is None else whole_number(version, "--version")
     newest = Store(store)
-    moment = as_of if version is None else version
     if moment is None:
         return newest
     try:
         return newest.at(moment)
     except UsageError as error:
         raise UsageError(error.problem, "--as-of" if version is None else "--version") from None
+
+
+def whole_number(text: str, option: str, most: int = 2**31) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise UsageError(f"{text!r} is no whole number", option)
+    if len(text) > len(str(most)) or int(text) > most:
+        raise UsageError(f"{text} is more than {most:,}", option)
+    return int(text)
+
+
+def one_of(word: str, kind: type[Word], option: str) -> Word:
+    """The member of `kind` that is written so."""
+    try:
+        return kind(word)
+    except ValueError:
+        raise UsageError(f"{word!r} is none of {', '.join(kind)}", option) from None
 
 
 def timeframe_of(label: str | None) -> Any:
@@ -112,12 +136,13 @@ def day_of(text: str | None, option: str) -> date | None:
 def console(*, stderr: bool = True) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr)
+    # Names and messages that others wrote are shown as they are, be there brackets in them.
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def say(lines: Iterable[str]) -> None:
     for line in lines:
-        typer.echo(line, err=True)
+        typer.echo(printable(line), err=True)
 
 
 def print_json(content: dict[str, Any]) -> None:

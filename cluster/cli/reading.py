@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from actors.market.errors import UsageError
 from cluster.cli.options import (
     AtTime,
     AtVersion,
     Json,
     StoreUri,
+    Symbols,
     console,
     day_of,
+    one_of,
     opened,
     print_json,
     say,
     timeframe_of,
 )
+from cluster.wording import counted
 
+Out = Annotated[str, typer.Option("--out", metavar="PATH", help="The file to write; - is stdout.")]
+FileFormat = Annotated[
+    str, typer.Option("--format", metavar="csv|parquet|arrow|jsonl", help="What kind of file.")
+]
+OneTimeframe = Annotated[
+    str | None, typer.Option("--timeframe", metavar="T", help="Only this one: 1day, 5minute ...")
+]
+First = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day.")]
+Last = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last day, included.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")]
 
-class ExportFormat(StrEnum):
-    CSV = "csv"
-    PARQUET = "parquet"
-    ARROW = "arrow"
-    JSONL = "jsonl"
+#: What the arguments of a reading call are on the command line.
+_OPTIONS = {"symbols": "--symbol", "timeframe": "--timeframe"}
 
 
 def status(
@@ -46,38 +56,39 @@ def status(
 
 def export(
     store: StoreUri,
-    out: Annotated[Path, typer.Option("--out", metavar="PATH", help="The file to write.")],
-    file_format: Annotated[ExportFormat, typer.Option("--format", help="What kind of file.")],
-    symbol: Annotated[
-        list[str] | None, typer.Option("--symbol", metavar="S", help="Only this one; repeatable.")
-    ] = None,
-    timeframe: Annotated[
-        str | None,
-        typer.Option("--timeframe", metavar="T", help="Only this one: 1day, 5minute ..."),
-    ] = None,
-    first: Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day.")] = None,
-    last: Annotated[
-        str | None, typer.Option("--to", metavar="DATE", help="Last day, included.")
-    ] = None,
+    out: Out,
+    file_format: FileFormat,
+    symbol: Symbols = None,
+    timeframe: OneTimeframe = None,
+    first: First = None,
+    last: Last = None,
     version: AtVersion = None,
     as_of: AtTime = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")] = False,
+    overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Write candles from the store into one file that anything can read."""
     from cluster.export import Format
     from cluster.export import export as write
 
-    done = write(
-        opened(store, version, as_of),
-        symbols=symbol or None,
-        timeframe=timeframe_of(timeframe),
-        first=day_of(first, "--from"),
-        last=day_of(last, "--to"),
-        format=Format(file_format),
-        out=out,
-        overwrite=overwrite,
-    )
-    say([f"{done.rows:,} candles of version {done.candles_version} written to {done.out}"])
+    to_stdout = out == "-"
+    if to_stdout and as_json:
+        raise UsageError("stdout is taken by --out -", "--json")
+    try:
+        done = write(
+            opened(store, version, as_of),
+            symbols=symbol or None,
+            timeframe=timeframe_of(timeframe),
+            first=day_of(first, "--from"),
+            last=day_of(last, "--to"),
+            format=one_of(file_format, Format, "--format"),
+            out=None if to_stdout else Path(out),
+            overwrite=overwrite,
+        )
+    except BrokenPipeError:
+        return  # whoever reads has seen enough
+    except UsageError as error:
+        raise UsageError(error.problem, _OPTIONS.get(error.where, error.where)) from None
+    say([f"{counted(done.rows, 'candle')} of version {done.candles_version} written to {done.out}"])
     if as_json:
         print_json(done.as_dict())

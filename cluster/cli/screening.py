@@ -78,8 +78,8 @@ def screen(
     from cluster.screen import files
 
     wanted = files.Form(form)
-    files.refuse(wanted, out, overwrite=overwrite)
     seen = opened(store, version, as_of)
+    files.refuse(wanted, out, seen, overwrite=overwrite)
     answer = asked.run(seen, on=day_of(on, "--on"), symbols=symbol or None, limit=limit)
     if out is not None:
         drawings = asked.drawings(seen, answer) if wanted is files.Form.HTML else []

@@ -48,7 +48,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
             f"line {error.lineno}, column {error.colno}: no JSON: {error.msg}", str(path)
         ) from None
     except yaml.MarkedYAMLError as error:
-        raise UsageError(_in_words(error), str(path)) from None
+        raise UsageError(_in_words(error, text), str(path)) from None
     except yaml.YAMLError as error:  # characters that no YAML may hold
         raise UsageError(f"no YAML: {str(error).splitlines()[0]}", str(path)) from None
     except RecursionError:
@@ -151,12 +151,20 @@ def _check_keys(node: yaml.MappingNode) -> None:
         keys.add(key.value)
 
 
+def _is_indented_by_tabs(lines: list[str]) -> bool:
+    """Whether the first of `lines` is."""
+    return bool(lines) and lines[0].lstrip(" ").startswith("\t")
+
+
 def _place(mark: Any) -> str:
     return "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
 
 
-def _in_words(error: yaml.MarkedYAMLError) -> str:
-    place = _place(error.problem_mark or error.context_mark)
+def _in_words(error: yaml.MarkedYAMLError, text: str) -> str:
+    mark = error.problem_mark or error.context_mark
+    place = _place(mark)
     if isinstance(error, yaml.constructor.ConstructorError):
         return f"{place}YAML tags are not allowed here"
+    if mark is not None and _is_indented_by_tabs(text.splitlines()[mark.line :]):
+        return f"{place}begins with a tab; YAML wants blanks there"
     return f"{place}no YAML: {error.problem or error.context}"

@@ -21,6 +21,10 @@ from cluster.config.section import ConfigPath, Section, quoted
 from cluster.plan import Today
 
 Url = Annotated[str, AfterValidator(checked_url)]
+#: The driver, the actors and one fetcher, all idle, hold 390 MB; each fetcher more, 100 (measured
+#: 2026-11, Linux).
+LEAST_MB = 400
+
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -54,22 +58,35 @@ class WindowSettings(Section):
         return Window(self.limit, round(self.seconds * NS_PER_S))
 
 
+def _not_none_at_all(windows: object) -> object:
+    if windows in ([], ()):
+        raise ValueError("is empty; leave it out for the provider's own")
+    return windows
+
+
 WindowsSettings = Annotated[tuple[WindowSettings, ...], Field(strict=False)]
+OwnWindows = Annotated[WindowsSettings, BeforeValidator(_not_none_at_all), Field(alias="windows")]
 
 
 class FamilySettings(Section):
     """A family of endpoints that has a budget of its own."""
 
-    own_windows: Annotated[WindowsSettings, Field(alias="windows")] = ()
+    own_windows: OwnWindows = ()
 
     def windows(self, default: tuple[Window, ...]) -> tuple[Window, ...]:
         return tuple(w.window for w in self.own_windows) or default
 
 
+def _family(value: object) -> object:
+    if value is None:
+        raise ValueError("must be a mapping, not nothing; {} gives it a budget of its own")
+    return value
+
+
 class FamiliesSettings(Section):
     """Those that are named have budgets of their own. History is always the account's own one."""
 
-    intraday: FamilySettings | None = None
+    intraday: Annotated[FamilySettings | None, BeforeValidator(_family)] = None
 
     def of(self, family: Family) -> FamilySettings | None:
         return self.intraday if family is Family.INTRADAY else None
@@ -79,7 +96,7 @@ class BudgetSettings(Section):
     share: Annotated[float, Field(gt=0, le=1)] = (
         1.0  # of each window; while more is in use, we wait
     )
-    own_windows: Annotated[WindowsSettings, Field(alias="windows")] = ()
+    own_windows: OwnWindows = ()
     own_reserve: Annotated[WindowsSettings, Field(alias="reserve")] = ()
     priority: Annotated[Priority, Field(strict=False)] = Priority.INTERACTIVE
     families: FamiliesSettings = FamiliesSettings()
@@ -111,10 +128,25 @@ class RetrySettings(Section):
     attempts: Annotated[int, Field(gt=0, le=50)] = 5  # requests one chunk may cost in a run
     base_s: Seconds = 0.5
     cap_s: Seconds = 30.0
+    outage_s: Seconds = 1_800.0  # so long a provider that fails altogether is waited for
+
+    @model_validator(mode="after")
+    def _grows(self) -> Self:
+        if self.base_s > self.cap_s:
+            raise ValueError(f"base_s, {self.base_s:g}, is over cap_s, {self.cap_s:g}")
+        return self
+
+
+def _holds_a_fleet(limit_mb: int) -> int:
+    if limit_mb < LEAST_MB:
+        raise ValueError(
+            f"must be at least {LEAST_MB}, which the smallest fleet holds before its first request"
+        )
+    return limit_mb
 
 
 class MemorySettings(Section):
-    limit_mb: Annotated[int, Field(gt=0)] = 2048
+    limit_mb: Annotated[int, AfterValidator(_holds_a_fleet)] = 2048
 
 
 class WriterSettings(Section):

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 
 JSON = "application/json;charset=UTF-8"
-_HTML = "text/html; charset=UTF-8"
+HTML = "text/html; charset=UTF-8"
 
 _MESSAGES = {
     "UDAPI1015": "to_date must be greater than or equal to from_date and Date should be in valid "
@@ -64,7 +64,7 @@ def web_page(status: int, title: str) -> Answer:
     head = f"<html>\r\n<head><title>{title}</title></head>\r\n"
     text = f"{head}<body>\r\n<center><h1>{title}</h1></center>"
     return Answer(
-        status, f"{text}\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n".encode(), _HTML
+        status, f"{text}\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n".encode(), HTML
     )
 
 
@@ -75,6 +75,4 @@ def cloudflare_ban() -> Answer:
         "banned your access based on your browser's signature.</p><p>error code: 1010</p>"
         "</body></html>"
     )
-    return Answer(
-        403, page.encode(), _HTML, (("server", "cloudflare"), ("cf-ray", "lookalike-BOM"))
-    )
+    return Answer(403, page.encode(), HTML, (("server", "cloudflare"), ("cf-ray", "lookalike-BOM")))

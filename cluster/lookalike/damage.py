@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from cluster.lookalike.answers import Answer, cloudflare_ban, refusal, web_page
+from cluster.lookalike.answers import HTML, Answer, cloudflare_ban, refusal, web_page
 from cluster.lookalike.faults import Fault
 
 Row = list[Any]
+
+_ELSEWHERE = "https://elsewhere.invalid/login"
+_NESTED = b'{"status":"success","data":{"candles":' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
+_CROWD = 1_000_000
+_BOMB_BYTES, _BOMB_TIMES = 10_000_000, 100
 
 _FIELDS = 7
 _HIGH, _LOW, _CLOSE, _VOLUME = 2, 3, 4, 5
 
 
 def damaged(fault: Fault, answer: Answer, dice: random.Random, share: float) -> Answer:
-    """The answer with its rows out of order, or about `share` of them (one at least) insane."""
+    """The answer with its rows out of order, about `share` of them (one at least) insane, or mislabelled."""
     if not answer.candles:
         return answer
     changes: dict[Fault, Callable[[list[Row]], list[Row]]] = {
         Fault.SHUFFLED: lambda rows: _shuffle(rows, dice),
         Fault.INSANE: lambda rows: _break_copies(rows, dice, share),
         Fault.TIMED_DAYS: _time_days,
+        Fault.NO_NUMBERS: _add_no_numbers,
         Fault.SPOILED: lambda rows: _break_rows(rows, dice, share),
     }
+    if fault is Fault.WRONG_TYPE:
+        return replace(answer, content_type=HTML)
+    if fault is Fault.NO_UTF8:
+        return replace(answer, body=answer.body.replace(b'"success"', b'"succ\xe9ss"'))
     content = json.loads(answer.body)
     content["data"]["candles"] = changes[fault](content["data"]["candles"])
     return replace(answer, body=json.dumps(content, separators=(",", ":")).encode())
@@ -34,26 +46,27 @@ def damaged(fault: Fault, answer: Answer, dice: random.Random, share: float) -> 
 
 def false_answer(fault: Fault, dice: random.Random) -> Answer:
     """What is said instead of an answer."""
-    match fault:
-        case Fault.TOO_MANY:
-            return refusal("UDAPI10005")
-        case Fault.UNAUTHORIZED:
-            return refusal("UDAPI100050")
-        case Fault.CLOUDFLARE:
-            return cloudflare_ban()
-        case Fault.HTML:
-            return web_page(200, "Welcome")
-        case Fault.ERROR_200:
-            return refusal(dice.choice(["UDAPI10005", "UDAPI100500"]), status=200)
-        case Fault.SERVER_ERROR:
-            return dice.choice(
-                [
-                    refusal("UDAPI100500"),
-                    web_page(502, "502 Bad Gateway"),
-                    refusal("UDAPI100500", status=503),
-                ]
-            )
-    raise ValueError(f"{fault} says something, or nothing")
+    says: dict[Fault, Callable[[], Answer]] = {
+        Fault.TOO_MANY: lambda: refusal("UDAPI10005"),
+        Fault.UNAUTHORIZED: lambda: refusal("UDAPI100050"),
+        Fault.CLOUDFLARE: cloudflare_ban,
+        Fault.HTML: lambda: web_page(200, "Welcome"),
+        Fault.REDIRECT: lambda: replace(
+            web_page(302, "302 Found"), headers=(("location", _ELSEWHERE),)
+        ),
+        Fault.NESTED: lambda: Answer(200, _NESTED),
+        Fault.CROWD: lambda: Answer(200, _crowd()),
+        Fault.BOMB: lambda: Answer(200, _bomb(), headers=(("content-encoding", "gzip"),)),
+        Fault.ERROR_200: lambda: refusal(dice.choice(["UDAPI10005", "UDAPI100500"]), status=200),
+        Fault.SERVER_ERROR: lambda: dice.choice(
+            [
+                refusal("UDAPI100500"),
+                web_page(502, "502 Bad Gateway"),
+                refusal("UDAPI100500", status=503),
+            ]
+        ),
+    }
+    return says[fault]()
 
 
 def _shuffle(rows: list[Row], dice: random.Random) -> list[Row]:
@@ -76,6 +89,25 @@ def _break_copies(rows: list[Row], dice: random.Random, share: float) -> list[Ro
 def _break_rows(rows: list[Row], dice: random.Random, share: float) -> list[Row]:
     broken = _chosen(len(rows), dice, share)
     return [_break(row, dice) if place in broken else row for place, row in enumerate(rows)]
+
+
+def _add_no_numbers(rows: list[Row]) -> list[Row]:
+    """Beside the first row; JSON has no such numbers, but its writers do."""
+    strange = [float("nan"), float("inf"), float("-inf"), 10**400]
+    odd = [[*row[:_CLOSE], value, *row[_VOLUME:]] for row in rows[:1] for value in strange]
+    return rows[:1] + odd + rows[1:]
+
+
+@cache
+def _crowd() -> bytes:
+    row = b'["2024-01-01T09:15:00+05:30",1.0,1.0,1.0,1.0,1,0]'
+    return b'{"status":"success","data":{"candles":[' + b",".join([row] * _CROWD) + b"]}}"
+
+
+@cache
+def _bomb() -> bytes:
+    """In many members, each of which unpacks to blanks, which JSON may begin with."""
+    return gzip.compress(b" " * _BOMB_BYTES) * _BOMB_TIMES
 
 
 def _time_days(rows: list[Row]) -> list[Row]:

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from cluster.lookalike.answers import Answer
 
 _PAUSE_S = 0.1
+_PIECE = b" " * 262_144
 _FAREWELL_S = 5.0  # for a closed connection to be reported closed
 _TRANSPORT = "lookalike.transport"
 #: Closing a socket that lingers for no time sends RST in place of FIN.
@@ -56,6 +57,13 @@ class Wire:
             await asyncio.sleep(seconds / pieces)
         await self._body(b"")
 
+    async def endless(self, answer: Answer, size: int) -> None:
+        """Blanks, in place of the body; until the client leaves."""
+        await self._start(answer, size)
+        for _ in range(size // len(_PIECE)):
+            await self._body(_PIECE, more=True)
+        self._transport().close()
+
     async def stall(self, seconds: float) -> None:
         """Nothing at all until the client leaves, or for `seconds`; then the connection breaks."""
         if not await self._gone(seconds):
@@ -78,10 +86,10 @@ class Wire:
             return False
         return True
 
-    async def _start(self, answer: Answer) -> None:
+    async def _start(self, answer: Answer, size: int | None = None) -> None:
         headers = [
             ("content-type", answer.content_type),
-            ("content-length", str(len(answer.body))),
+            ("content-length", str(len(answer.body) if size is None else size)),
             *answer.headers,
         ]
         raw = [(name.encode(), value.encode()) for name, value in headers]

@@ -25,6 +25,16 @@ class Fault(StrEnum):
     INSANE = "insane"  # every row, and bad ones between them
     SPOILED = "spoiled"  # bad rows in place of good ones
     TIMED_DAYS = "timed_days"  # some daily bars stamped in mid-session, as seen (2026-09-23)
+    REDIRECT = "redirect"  # 302 to another host
+    WRONG_TYPE = "wrong_type"  # a good answer that calls itself a web page
+    NO_UTF8 = "no_utf8"  # a good answer but for a byte
+    NESTED = "nested"  # 200 and brackets without end
+    NO_NUMBERS = (
+        "no_numbers"  # every row, and between them NaN, infinity, and digits by the hundred
+    )
+    CROWD = "crowd"  # a million candles
+    ENDLESS = "endless"  # a body of three gigabytes
+    BOMB = "bomb"  # a megabyte that unpacks to a gigabyte
 
 
 #: What asking again mends without losing a candle; `mixed` in the rates spreads over these.
@@ -40,6 +50,31 @@ MIXED = (
     Fault.SHUFFLED,
     Fault.INSANE,
 )
+#: Everything of that kind; `worst` in the rates spreads over these.
+WORST = (
+    *MIXED,
+    Fault.REDIRECT,
+    Fault.WRONG_TYPE,
+    Fault.NO_UTF8,
+    Fault.NESTED,
+    Fault.NO_NUMBERS,
+    Fault.CROWD,
+    Fault.ENDLESS,
+    Fault.BOMB,
+)
+#: What is done to a good answer. The others come in place of one.
+DAMAGES = frozenset(
+    {
+        Fault.SHUFFLED,
+        Fault.INSANE,
+        Fault.SPOILED,
+        Fault.TIMED_DAYS,
+        Fault.WRONG_TYPE,
+        Fault.NO_UTF8,
+        Fault.NO_NUMBERS,
+    }
+)
+_GROUPS: dict[str, tuple[Fault, ...]] = {"mixed": MIXED, "worst": WORST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +87,7 @@ class FaultPlan:
     matching: str = ""
 
     def __post_init__(self) -> None:
-        known = {*Fault, "mixed"}
+        known = {*Fault, *_GROUPS}
         for kind, rate in self.rates.items():
             if kind not in known:
                 raise ValueError(
@@ -79,6 +114,7 @@ class FaultPlan:
     def _spread(self) -> dict[Fault, float]:
         rates = dict.fromkeys(Fault, 0.0)
         for kind, rate in self.rates.items():
-            for one in MIXED if kind == "mixed" else (Fault(kind),):
-                rates[one] += rate / (len(MIXED) if kind == "mixed" else 1)
+            kinds = _GROUPS[kind] if kind in _GROUPS else (Fault(kind),)
+            for one in kinds:
+                rates[one] += rate / len(kinds)
         return rates

@@ -138,7 +138,7 @@ class Lookalike:
 def run_lookalike(settings: Settings | None = None) -> Iterator[Lookalike]:
     """A look-alike in a process of its own, which ends with the block or with this process."""
     settings = replace(settings or Settings(), with_parent=True)
-    command = [sys.executable, "-m", "cluster.lookalike", *settings.argv()]
+    command = [sys.executable, "-P", "-m", "cluster.lookalike", *settings.argv()]
     process = subprocess.Popen(  # noqa: S603 - our own program
         command,
         stdin=subprocess.PIPE,

@@ -15,7 +15,7 @@ from cluster.lookalike.damage import damaged, false_answer
 from cluster.lookalike.delivery import Wire
 from cluster.lookalike.desk import Conditions, Desk
 from cluster.lookalike.exchange import Exchange
-from cluster.lookalike.faults import Fault
+from cluster.lookalike.faults import DAMAGES, Fault
 from cluster.lookalike.judge import Arrival, Judge
 from cluster.lookalike.market import Market
 from cluster.lookalike.question import PREFIX
@@ -24,6 +24,7 @@ from cluster.lookalike.settings import Settings
 
 _CANDLES = PREFIX.encode()
 _MB = 1_000_000
+_ENDLESS_BYTES = 3_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,10 @@ class Server:
                 answer = self._answer(call)
                 await call.wire.drip(answer, self._settings.drip_s)
                 call.book(answer)
-            case Fault.SHUFFLED | Fault.INSANE | Fault.SPOILED | Fault.TIMED_DAYS:
+            case Fault.ENDLESS:
+                call.book_broken()
+                await call.wire.endless(self._answer(call), _ENDLESS_BYTES)
+            case _ if fault in DAMAGES:
                 share = self._settings.insane_share
                 await call.send(damaged(fault, self._answer(call), dice, share))
             case _:

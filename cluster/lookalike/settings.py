@@ -95,7 +95,7 @@ class Settings:
     latency_s: float = _flag(0.0, float, "mean wait before an answer")
     jitter_s: float = _flag(0.0, float, "the wait is within so much of the mean, evenly spread")
     faults: Mapping[str, float] = _flag(
-        {}, _read_rates, "kind=probability,... or mixed=p", _show_rates
+        {}, _read_rates, "kind=probability,... or mixed=p, or worst=p", _show_rates
     )
     fault_seed: int = _flag(0, int, "which requests the faults fall on")
     faults_per_path: int | None = _flag(None, int, "most faults dealt to one path")
@@ -137,6 +137,18 @@ class Settings:
         return flags
 
 
+def _in_words(read: Callable[[str], Any], meaning: str) -> Callable[[str], Any]:
+    """Reads a flag, and refuses by what the flag means."""
+
+    def reading(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text!r} will not do: {meaning}") from None
+
+    return reading
+
+
 def _name(one: Field[Any]) -> str:
     return "--" + one.name.replace("_", "-")
 
@@ -154,8 +166,9 @@ def read_argv(
         if read is None:
             parser.add_argument(_name(one), action="store_true", help=meaning)
         else:
+            reading = _in_words(read, meaning)
             parser.add_argument(
-                _name(one), type=read, default=argparse.SUPPRESS, metavar="", help=meaning
+                _name(one), type=reading, default=argparse.SUPPRESS, metavar="", help=meaning
             )
     try:
         return Settings(**vars(parser.parse_args(argv)))

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -26,18 +27,21 @@ class Form(StrEnum):
     HTML = "html"
 
 
+if TYPE_CHECKING:
+    from actors.writer.reading import Store
+
 #: Key of a Parquet file's metadata under which `Answer.facts` stand.
 METADATA = b"candlefleet.screen"
 
 
-def refuse(form: Form, out: Path | None, *, overwrite: bool) -> None:
+def refuse(form: Form, out: Path | None, store: Store, *, overwrite: bool) -> None:
     """Raises UsageError for what cannot be written there, before anything is asked."""
     if out is not None and form is Form.TABLE:
         raise UsageError("a table is for reading here; choose another --format", "--out")
     if out is None and form in (Form.PARQUET, Form.HTML):
         raise UsageError(f"says where the {form} file goes", "--out")
     if out is not None:
-        refuse_place(out, overwrite=overwrite)
+        refuse_place(out, store, overwrite=overwrite)
 
 
 def text(answer: Answer, form: Form) -> str:
@@ -52,16 +56,16 @@ def save(answer: Answer, form: Form, out: Path, drawings: Sequence[Drawing] = ()
 
     `drawings` are for a page.
     """
-    with appearing(out) as aside:
+    with appearing(out) as stream:
         if form is Form.PARQUET:
             facts = {METADATA: json.dumps(answer.facts()).encode()}
-            pq.write_table(answer.to_arrow().replace_schema_metadata(facts), aside)
+            pq.write_table(answer.to_arrow().replace_schema_metadata(facts), stream)
         elif form is Form.HTML:
             from cluster.screen.page import page
 
-            aside.write_text(page(answer, drawings), encoding="utf-8")
+            stream.write(page(answer, drawings).encode())
         else:
-            aside.write_text(text(answer, form) + "\n", encoding="utf-8")
+            stream.write(f"{text(answer, form)}\n".encode())
 
 
 def _csv(answer: Answer) -> str:

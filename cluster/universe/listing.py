@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,9 @@ MAX_BYTES = 16 * 2**20
 _SYMBOL_HEADERS = frozenset(
     {"symbol", "symbols", "ticker", "trading symbol", "tradingsymbol", "instrument key"}
 )
+_BETWEEN = ",;\t"  # columns, as spreadsheets write them; the first line tells which
 _ISIN_HEADERS = frozenset({"isin", "isin code", "isin number"})
+_HEADERS = _SYMBOL_HEADERS | _ISIN_HEADERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +34,14 @@ def read_listing(path: Path) -> list[Entry]:
 
     Lines that start with `#`, blank ones, and columns other than symbol and ISIN are passed over.
     """
-    lines = _read(path).splitlines()
+    lines = [
+        (number, line)
+        for number, line in enumerate(_read(path).splitlines(), start=1)
+        if line.strip() and not line.lstrip().startswith("#")
+    ]
     try:
-        rows = [
-            (number, cells)
-            for number, line in enumerate(lines, start=1)
-            if not line.lstrip().startswith("#") and any(cells := _cells(line))
-        ]
+        between = _between(lines[0][1]) if lines else ","
+        rows = [(n, cells) for n, line in lines if any(cells := _cells(line, between))]
     except csv.Error as error:
         raise UsageError(f"{path} is no CSV: {error}", WHERE) from None
     if not rows:
@@ -67,16 +71,33 @@ def _read(path: Path) -> str:
         raise UsageError(f"{path}, line {line}: is not UTF-8 text", WHERE) from None
 
 
-def _cells(line: str) -> list[str]:
+def _cells(line: str, between: str) -> list[str]:
     """The cells of one line, trimmed. A cell cannot go on over the next line."""
-    return [cell.strip() for cell in next(csv.reader([line]), [])]
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=between), [])]
+
+
+def _between(line: str) -> str:
+    """The character under which the first line has most headers that are known, or most cells."""
+
+    def fits(between: str) -> tuple[int, int]:
+        cells = _cells(line, between)
+        return sum(cell in _HEADERS for cell in _folded(cells)), len(cells)
+
+    return max(_BETWEEN, key=fits)
+
+
+def _folded(header: Iterable[str]) -> list[str]:
+    return [" ".join(cell.casefold().replace("_", " ").split()) for cell in header]
 
 
 def _columns(path: Path, rows: list[tuple[int, list[str]]]) -> tuple[int | None, int | None, bool]:
     """Where symbol and ISIN stand, and whether the first row is a header."""
-    header = [" ".join(cell.casefold().replace("_", " ").split()) for cell in rows[0][1]]
+    header = _folded(rows[0][1])
     symbol_at = next((at for at, cell in enumerate(header) if cell in _SYMBOL_HEADERS), None)
     isin_at = next((at for at, cell in enumerate(header) if cell in _ISIN_HEADERS), None)
+    for at in (symbol_at, isin_at):
+        if at is not None and header.count(header[at]) > 1:
+            raise UsageError(f"{path} has several columns called {rows[0][1][at]}", WHERE)
     if symbol_at is not None or isin_at is not None:
         return symbol_at, isin_at, True
     if all(not any(cells[1:]) for _, cells in rows):

@@ -17,6 +17,8 @@ from cluster.segments import (
 
 _ISIN = re.compile(r"IN[A-Z0-9]{10}")
 
+MOST_CHARS = 100  # of a name; the longest in the masters of 2026 has some 50
+
 
 @dataclass(frozen=True, slots=True)
 class Name:
@@ -37,6 +39,9 @@ def parse_name(text: str, *, isin: str | None = None, label: str | None = None) 
     `isin` and `label` are what else is known of it. Upper and lower case are the same to us.
     """
     text = text.strip()
+    for word in (text, isin or "", label or ""):
+        if fault := _unfit(word):
+            return Name(repr(text)[1:-1][:MOST_CHARS], None, fault=fault)
     if "|" in text:
         return _parse_key(text, label)
     prefix, colon, rest = text.partition(":")
@@ -58,6 +63,13 @@ def parse_name(text: str, *, isin: str | None = None, label: str | None = None) 
 def is_isin(text: str) -> bool:
     """An Indian ISIN, by its form."""
     return _ISIN.fullmatch(text) is not None
+
+
+def _unfit(word: str) -> str | None:
+    """Why no instrument can be called so, and no file, log or terminal should see it."""
+    if not word.isprintable():
+        return "holds characters that cannot be printed"
+    return f"is longer than {MOST_CHARS} characters" if len(word) > MOST_CHARS else None
 
 
 def _parse_key(text: str, label: str | None) -> Name:

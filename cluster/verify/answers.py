@@ -25,6 +25,7 @@ _COLUMNS = (
     "first",
     "last",
     "rows",
+    "quarantined",
     "final",
     "revised",
     "attempts",
@@ -40,7 +41,10 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A receipt that says stored: its rows are labelled with days of `extent`."""
+    """A receipt of rows, brought or taken away: they are labelled with days of `extent`.
+
+    It may have failed for what else it lacks.
+    """
 
     extent: Span
     rows: int
@@ -57,7 +61,7 @@ class Answers:
     asked: list[Span] = field(default_factory=list)  # answered, be it too early
     final: list[Span] = field(default_factory=list)  # answered once all had settled, each by itself
     stale: list[Span] = field(default_factory=list)  # the provider has rewritten its history since
-    empty: list[Span] = field(default_factory=list)  # of `final`, those that brought nothing
+    garbled: list[Span] = field(default_factory=list)  # of `final`, those with rows put aside
     bare: list[Span] = field(default_factory=list)  # by the provider, without a row
     stored: list[Stored] = field(default_factory=list)
     failed: list[DeadLetter] = field(default_factory=list)
@@ -76,8 +80,11 @@ def answers(receipts: pa.Table, now: datetime) -> dict[Series, Answers]:
     for row in _rows(receipts):
         key, timeframe = row["instrument_key"], frames[row["timeframe"]]
         series = found.setdefault((key, timeframe), Answers())
-        if row["status"] != Status.FAILED:
-            _note(series, timeframe, row, now, since.get(key))
+        given = _given(series, timeframe, row, now, since.get(key))
+        has_rows = row["rows"] > 0
+        series.bare += () if has_rows else given
+        if has_rows or row["revised"]:
+            series.stored.append(_stored(timeframe, row, given if has_rows else ()))
     for row in dead_letters(receipts).to_pylist():
         why = row["error"] or row["cause"] or "no reason is on record"
         letter = DeadLetter(_span(row["first"], row["last"]), why)
@@ -153,13 +160,16 @@ def _unclear(
     return 0
 
 
-def _note(
+def _given(
     series: Answers,
     timeframe: Timeframe,
     row: Mapping[str, Any],
     now: datetime,
     rewritten_at: datetime | None,
-) -> None:
+) -> Spans:
+    """Note which days the receipt answers. Those for which the provider vouches, bar or no bar."""
+    if row["status"] == Status.FAILED:
+        return ()
     first, last, fetched_at = row["first"], row["last"], row["fetched_at"]
     is_stored = row["status"] == Status.STORED
     is_stale = is_stored and rewritten_at is not None and fetched_at < rewritten_at
@@ -167,14 +177,16 @@ def _note(
     series.asked.append(_span(first, last))
     series.stale += [_span(first, last)] if is_stale else []
     series.final += final
-    series.empty += () if is_stored else final
-    given = final if row["attempts"] or not is_derivable(timeframe) else ()
-    if not (is_stored and row["rows"]):
-        series.bare += given
-        return
-    extent = _span(timeframe.bar_days(first)[0], timeframe.bar_days(last)[1])
+    if row["quarantined"]:  # a bar that is not there may be among what was put aside
+        series.garbled += final
+        return ()
+    return final if row["attempts"] or not is_derivable(timeframe) else ()
+
+
+def _stored(timeframe: Timeframe, row: Mapping[str, Any], given: Spans) -> Stored:
+    extent = _span(timeframe.bar_days(row["first"])[0], timeframe.bar_days(row["last"])[1])
     revised = row["rows"] if row["revised"] is None else row["revised"]  # None: nobody looked
-    series.stored.append(Stored(extent, row["rows"], fetched_at, row["final"], revised, given))
+    return Stored(extent, row["rows"], row["fetched_at"], row["final"], revised, given)
 
 
 def _rows(receipts: pa.Table) -> Iterator[dict[str, Any]]:

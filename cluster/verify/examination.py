@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from cluster.verify.counts import Counts, is_daily
 from cluster.verify.judgement import Evidence, Verdict, explained, gaps, judge
 from cluster.verify.openings import (
     DAILY,
+    Openings,
     ShortSession,
     calendar,
     hours_of,
@@ -34,7 +36,7 @@ class Testimony:
 
     bars: Ints
     traded: Mask
-    given: Ints  # answers of the provider; none whose rows cannot be accounted for
+    given: Ints  # sound answers of the provider; none whose rows cannot be accounted for
     silent: Ints  # of them, those without a bar; 0 where rows of theirs are lost
     losses: list[Loss]
 
@@ -57,29 +59,10 @@ class Examination:
         self._said = said
         self._counts = counts
         self._counted = counted
+        self._now = now
         self._days = counts.days
         self._bars = {timeframe: BarDays(counts.days, timeframe) for timeframe in counted}
-        self._settled = {
-            timeframe: np.array([settled_at(timeframe, day) <= now for day, _ in bars.spans])
-            for timeframe, bars in self._bars.items()
-        }
-        self._came: dict[str, list[int]] = defaultdict(list)  # by when there were bars, somewhere
-        for (key, _), answers in said.items():
-            self._came[key] += [stored.extent[1] for stored in answers.stored]
         self._charted = united(self._answers(REFERENCE, DAILY).final)
-        keys = {REFERENCE, *(key for key, _ in wanted)}
-        self._groups = {
-            group: [key for key in keys if hours_of(key) == group] for group in map(hours_of, keys)
-        }
-        self._openings = {
-            group: openings(group, mine, counts, self._charted)
-            for group, mine in self._groups.items()
-        }
-        self._market_bars = {
-            (group, timeframe): counts.most(mine, timeframe)
-            for group, mine in self._groups.items()
-            for timeframe in counted
-        }
 
     @property
     def calendar(self) -> SessionDays:
@@ -111,6 +94,44 @@ class Examination:
             for timeframe in frames
             if (key, timeframe) in self._wanted
         ]
+
+    @cached_property
+    def _settled(self) -> dict[Timeframe, Mask]:
+        return {
+            timeframe: np.array([settled_at(timeframe, day) <= self._now for day, _ in bars.spans])
+            for timeframe, bars in self._bars.items()
+        }
+
+    @cached_property
+    def _came(self) -> dict[str, list[int]]:
+        """Of each instrument, days by which there were bars, somewhere."""
+        came: dict[str, list[int]] = defaultdict(list)
+        for (key, _), answers in self._said.items():
+            came[key] += [stored.extent[1] for stored in answers.stored if stored.rows]
+        return came
+
+    @cached_property
+    def _groups(self) -> dict[str, list[str]]:
+        """Instruments that trade at the same hours."""
+        groups: dict[str, list[str]] = defaultdict(list)
+        for key in {REFERENCE, *(key for key, _ in self._wanted)}:
+            groups[hours_of(key)].append(key)
+        return groups
+
+    @cached_property
+    def _openings(self) -> dict[str, Openings]:
+        return {
+            group: openings(group, keys, self._counts, self._charted)
+            for group, keys in self._groups.items()
+        }
+
+    @cached_property
+    def _market_bars(self) -> dict[tuple[str, Timeframe], Ints]:
+        return {
+            (group, timeframe): self._counts.most(keys, timeframe)
+            for group, keys in self._groups.items()
+            for timeframe in self._counted
+        }
 
     def _answers(self, key: str, timeframe: Timeframe) -> Answers:
         return self._said.get((key, timeframe), Answers())
@@ -170,12 +191,13 @@ class Examination:
         return Evidence(
             due=wanted & (may_be_due | present),
             present=present,
+            provisional=bars.labelled(self._counts.provisional(key, timeframe)),
             answered=answered > 0,
             given=bars.labelled(mine.given),
             asked=bars.any(days.held(answers.asked)),
             stale=bars.any(days.held(answers.stale)),
             failed=bars.any(days.held(letter.span for letter in answers.failed)),
-            empty=bars.labelled(days.counted(answers.empty)) > 0,
+            garbled=bars.labelled(days.counted(answers.garbled)) > 0,
             lost=bars.any(days.held(loss.extent for loss in mine.losses)),
             traded=bars.any(traded),
             silent=bars.least(silent),

@@ -11,65 +11,100 @@ from actors.market.errors import UsageError
 from actors.market.instrument import Instrument
 from actors.market.timeframe import Timeframe
 from actors.writer.reading import Store
+from cluster.choice import cluster_for, joins
 from cluster.config import RunConfig
 from cluster.coverage import intersected, united
 from cluster.exit import Exit
-from cluster.occupancy import recover
+from cluster.occupancy import locked, recover
+from cluster.placing import refuse_adrift
 from cluster.plan import Want
 from cluster.provider import provider_of
 from cluster.scan import execute, prepare
 from cluster.segments import SEGMENTS
+from cluster.verify.judgement import Grade
 from cluster.verify.repair import make_again, repair
 from cluster.verify.verification import Verification, verify
+from cluster.wants import Wants, wants_of
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+_ENDED = (Exit.DONE, Exit.INCOMPLETE)  # runs that nothing has cut off
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     found: Verification
-    exit: Exit
+    run: Exit = Exit.DONE  # of the run that asked for what was missing
+    unforgiven: int = 0  # names that are unresolved, and must not be
     lines: tuple[str, ...] = ()  # beside it, for people
 
+    def exit(self, *, strict: bool = False) -> Exit:
+        """`strict`: what is unconfirmed counts as missing."""
+        passes = self.found.grade <= (Grade.COMPLETE if strict else Grade.UNCONFIRMED)
+        if self.run in _ENDED and (self.unforgiven or not passes):
+            return Exit.INCOMPLETE
+        return self.run
 
-def verify_config(
-    config: RunConfig, console: Console, address: str | None = None, *, fetch: bool = False
-) -> Verified:
-    """Hold the store against all that a config asks for.
 
-    With `fetch`, what is missing is asked for by an ordinary run, and the store is held again.
-    """
+def verify_config(config: RunConfig, store: Store) -> Verified:
+    """Hold the store, the config's at its newest or as it was, against all that the config asks for."""
     with provider_of(config) as provider:
-        if fetch:
-            recover(config.store, provider.state_dir)
+        wants = wants_of(config, provider.assets_url, provider.state_dir, datetime.now(UTC))
+    found = verify(store, _due(wants), _moment(store))
+    return _verified(found, wants, Exit.DONE)
+
+
+def repair_config(config: RunConfig, console: Console, address: str | None = None) -> Verified:
+    """Ask for what is missing or unconfirmed by an ordinary run, and hold the store again.
+
+    Nobody else writes to the store meanwhile.
+    """
+    refuse_adrift(config.store, on_cluster=joins(address))
+    with provider_of(config) as provider, locked(config.store, provider.state_dir):
+        recover(config.store, provider.state_dir)
         prepared = prepare(config, provider, datetime.now(UTC))
-        wants = prepared.wants
-        due = (*wants.wants, *wants.derived)
-        told, run_exit = [*wants.warnings, *wants.notes], Exit.DONE
-        found = verify(prepared.store, due, datetime.now(UTC))
-        if fetch and (found.incomplete or found.undecided):
-            prepared = replace(prepared, plan=repair(found, derive=config.derive))
-            run = execute(prepared, console, address)
-            told, run_exit = [*told, *run.lines], run.exit
-            found = verify(prepared.store, due, datetime.now(UTC))
-            has_ended = config.derive and run_exit in (Exit.DONE, Exit.INCOMPLETE)
-            if has_ended and make_again(prepared.store, found, run.summary.run_id):
-                found = verify(prepared.store, due, datetime.now(UTC))
-    found = replace(found, unresolved=wants.unresolved)
-    if run_exit in (Exit.DONE, Exit.INCOMPLETE) and (wants.unforgiven or not found.is_complete):
-        run_exit = Exit.INCOMPLETE
-    return Verified(found, run_exit, tuple(told))
+        store, due = prepared.store, _due(prepared.wants)
+        found = verify(store, due, datetime.now(UTC))
+        if not (found.grade or found.undecided):
+            return _verified(found, prepared.wants, Exit.DONE)
+        prepared = replace(prepared, plan=repair(found, derive=config.derive))
+        with cluster_for(provider, address, console) as cluster:
+            run = execute(prepared, console, cluster)
+        found = verify(store, due, datetime.now(UTC))
+        has_ended = config.derive and run.exit in _ENDED
+        if has_ended and make_again(store, found, run.summary.run_id):
+            found = verify(store, due, datetime.now(UTC))
+    return _verified(found, prepared.wants, run.exit, run.lines)
 
 
-def verify_store(uri: str, first: date | None, last: date | None) -> Verified:
+def verify_store(store: Store, first: date | None, last: date | None) -> Verified:
     """Hold a store against all that was ever asked for it, within `first` and `last`."""
-    store = Store(uri)
+    if first and last and first > last:
+        raise UsageError(f"the first day comes after the last, {last}", "--from")
+    store = store.still()
+    if store.candles_version() is None:
+        raise UsageError(f"there is no store at {store.uri} yet", "--store")
     wants = _asked(store, first or date.min, last or date.max)
     if not wants:
         raise UsageError(f"{store.uri} was never asked to hold anything there", "--store")
-    found = verify(store, wants, datetime.now(UTC))
-    return Verified(found, Exit.DONE if found.is_complete else Exit.INCOMPLETE)
+    return Verified(verify(store, wants, _moment(store)))
+
+
+def _due(wants: Wants) -> tuple[Want, ...]:
+    return (*wants.wants, *wants.derived)
+
+
+def _moment(store: Store) -> datetime:
+    """When the store was as it is looked at: what was to come then is not due."""
+    now = datetime.now(UTC)
+    return min(store.until or now, now)
+
+
+def _verified(found: Verification, wants: Wants, run: Exit, lines: Sequence[str] = ()) -> Verified:
+    found = replace(found, unresolved=wants.unresolved)
+    return Verified(found, run, wants.unforgiven, (*wants.warnings, *wants.notes, *lines))
 
 
 def _asked(store: Store, first: date, last: date) -> Sequence[Want]:

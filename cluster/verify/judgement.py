@@ -3,7 +3,9 @@
 A provider that skips a day says nothing of it, and one answer may be wrong. So a session without a
 bar is suspicious after one answer and believed after two: the same days asked again, or another
 timeframe of the instrument that has no bar there either. A bar of another timeframe refutes both.
+An empty answer is one like any other; one of which rows were put aside as garbled is no witness at all.
 Missing minutes of a day that has others are no gap: in a minute without a trade there is no bar.
+A thin share has many days without a trade, so what only one answer lacks is unconfirmed, not missing.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,7 @@ from actors.market.instrument import Instrument
 from actors.market.timeframe import Timeframe
 from cluster.days import BarDays, Ints, Mask
 from cluster.verify.answers import DeadLetter, Loss
+from cluster.wording import counted
 
 Codes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.intp]
@@ -28,25 +31,35 @@ Dates = tuple[date, date]  # first and last, both included
 BELIEVED = 2  # answers
 
 
+class Grade(IntEnum):
+    """How far what is wanted is there; the worst of some is the grade of all."""
+
+    COMPLETE = 0
+    UNCONFIRMED = 1  # complete, if answers that were given once are right
+    GAPS = 2
+
+
 class Reason(StrEnum):
     """Why a bar is not there, or not to be relied on."""
 
     NEVER_ASKED = "never asked"
-    FAILED = "failed"  # and no later answer came
+    FAILED = "failed"  # and no later answer came; what stands is in doubt
     NOT_FINAL = "asked too early"  # before it had settled
     STALE = "rewritten since"  # the provider's history is another than when it was asked
     LOST = "stored, but gone"  # its receipt counts rows that do not stand
     MISSING = "missing although asked"  # a bar of another timeframe shows that it traded
+    GARBLED = "answered, but garbled"  # rows were put aside, and no other answer tells of the day
     UNCONFIRMED = "no bar, by one answer"
     # What follows is no gap.
     BEFORE_LISTING = "before its first bar"
-    EMPTY = "answered as empty"
     NO_TRADE = "no trade, by two answers"
 
     @property
-    def is_gap(self) -> bool:
-        """Whether a request may fill it."""
-        return self not in _EXPLAINED
+    def grade(self) -> Grade:
+        """All but COMPLETE may be mended by a request."""
+        if self is Reason.UNCONFIRMED:
+            return Grade.UNCONFIRMED
+        return Grade.COMPLETE if self in _EXPLAINED else Grade.GAPS
 
     @property
     def code(self) -> int:
@@ -54,7 +67,7 @@ class Reason(StrEnum):
         return CODED.index(self) + 1
 
 
-_EXPLAINED = frozenset({Reason.BEFORE_LISTING, Reason.EMPTY, Reason.NO_TRADE})
+_EXPLAINED = frozenset({Reason.BEFORE_LISTING, Reason.NO_TRADE})
 CODED = tuple(Reason)
 
 
@@ -64,12 +77,13 @@ class Evidence:
 
     due: Mask  # wanted, settled by now, and the exchange was open on one of its days
     present: Mask  # it stands in the store
+    provisional: Mask  # what stands of it is not final, or no longer
     answered: Mask  # whole, and after it had settled
-    given: Ints  # such answers of the provider; none was asked where bars are derived
+    given: Ints  # such answers of the provider, sound ones; none was asked where bars are derived
     asked: Mask  # answered at all, be it too early
     stale: Mask  # answered before the provider rewrote its history
     failed: Mask  # a dead letter's
-    empty: Mask  # answered for good, and expressly with nothing
+    garbled: Mask  # answered for good, but for rows that were put aside
     lost: Mask  # rows of its receipt are not there
     traded: Mask  # another timeframe of the instrument has a bar there
     silent: Ints  # sound answers of the other timeframes that have none
@@ -78,20 +92,22 @@ class Evidence:
 
 def judge(of: Evidence) -> Codes:
     """The code of the reason why each bar is a gap or not there; 0 for all others."""
-    unanswered = ~of.answered
+    unanswered, told = ~of.answered, of.given + of.silent
     cases = [
         (~of.due, None),
         (unanswered & of.failed, Reason.FAILED),
         (unanswered & of.stale, Reason.STALE),
         (unanswered & of.asked, Reason.NOT_FINAL),
         (unanswered, Reason.NEVER_ASKED),
+        # An answer lacked it that came after the one that brought it.
+        (of.present & of.provisional & of.failed, Reason.FAILED),
         (of.present, None),
         # Of a receipt that lacks rows, a bar may still be one that there never was.
         (of.lost & (of.traded | (of.silent == 0)), Reason.LOST),
         (of.traded, Reason.MISSING),
-        (of.empty, Reason.EMPTY),
         (of.unlisted, Reason.BEFORE_LISTING),
-        (of.given + of.silent >= BELIEVED, Reason.NO_TRADE),
+        (told >= BELIEVED, Reason.NO_TRADE),
+        (of.garbled & (told == 0), Reason.GARBLED),
     ]
     codes = [np.uint8(0 if reason is None else reason.code) for _, reason in cases]
     found: Codes = np.select([case for case, _ in cases], codes, np.uint8(Reason.UNCONFIRMED.code))
@@ -100,7 +116,7 @@ def judge(of: Evidence) -> Codes:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Sessions in a row, or weeks or months, that are missing for one reason."""
+    """Sessions in a row, or weeks or months, that are missing, or unconfirmed, for one reason."""
 
     reason: Reason
     first: date
@@ -124,12 +140,12 @@ class Verdict:
     market_bars: int  # that there would be, had each minute seen a trade
 
     @property
-    def is_complete(self) -> bool:
-        return not self.gaps
+    def grade(self) -> Grade:
+        return max((gap.reason.grade for gap in self.gaps), default=Grade.COMPLETE)
 
-    @property
-    def missing(self) -> int:
-        return sum(gap.sessions for gap in self.gaps)
+    def sessions(self, grade: Grade) -> int:
+        """How many are missing, or unconfirmed."""
+        return sum(gap.sessions for gap in self.gaps if gap.reason.grade is grade)
 
 
 def gaps(
@@ -158,14 +174,14 @@ def gaps(
 def explained(codes: Codes) -> dict[Reason, int]:
     """How many bars are not there for each reason that is no gap."""
     numbers = np.bincount(codes, minlength=len(CODED) + 1)[1:].tolist()
-    return {reason: n for reason, n in zip(CODED, numbers, strict=True) if n and not reason.is_gap}
+    return {r: n for r, n in zip(CODED, numbers, strict=True) if n and not r.grade}
 
 
 def _runs(codes: Codes, due: Places) -> Iterator[tuple[Reason, Places]]:
-    """Each reason that is a gap, with the places in a row that have it."""
+    """Each reason that is worse than COMPLETE, with the places in a row that have it."""
     mine = codes[due]
     for run in np.split(np.arange(len(due)), np.flatnonzero(np.diff(mine)) + 1):
-        if len(run) and mine[run[0]] and (reason := CODED[mine[run[0]] - 1]).is_gap:
+        if len(run) and mine[run[0]] and (reason := CODED[mine[run[0]] - 1]).grade:
             yield reason, due[run]
 
 
@@ -185,7 +201,7 @@ def _why(gap: Gap, failed: Iterable[DeadLetter]) -> str:
 
 def _rows(losses: Sequence[Loss]) -> str:
     rows = sum(loss.rows for loss in losses)
-    return "1 row is not there" if rows == 1 else f"{rows:,} rows are not there"
+    return f"{counted(rows, 'row')} {'is' if rows == 1 else 'are'} not there"
 
 
 def _around(gap: Gap, losses: Iterable[Loss]) -> Dates:

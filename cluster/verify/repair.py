@@ -7,9 +7,7 @@ from actors.writer.coverage import held
 from actors.writer.reading import Store
 from cluster.derive import compute
 from cluster.derived import MINUTE, due, is_derived, minutes_for
-from cluster.occupancy import occupied
 from cluster.plan import Plan, Want, plan
-from cluster.state import state_dir
 from cluster.verify.judgement import Reason
 from cluster.verify.openings import DAILY
 from cluster.verify.verification import Verification
@@ -41,7 +39,7 @@ def repair(found: Verification, *, derive: bool = False) -> Plan:
 def make_again(store: Store, found: Verification, run_id: str) -> int:
     """Make derived bars that are lost of the minutes that stand, and count them.
 
-    Raises UsageError if another run is writing to the store.
+    The lock on the store is the caller's.
     """
     wants = [
         Want(verdict.instrument, verdict.timeframe, *gap.asks)
@@ -54,7 +52,4 @@ def make_again(store: Store, found: Verification, run_id: str) -> int:
     # As if nothing were made of them: what receipts say of the bars themselves is in doubt.
     minutes = {of: spans for of, spans in held(receipts).items() if of[1] == MINUTE.label}
     some = due(derived, receipts, minutes, found.now)
-    if not some:
-        return 0
-    with occupied(store.uri, state_dir()):
-        return compute(store, some, run_id).bars
+    return compute(store, some, run_id).bars

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
 from typing import Any
 
@@ -13,30 +13,34 @@ from rich.table import Table
 from actors.market.instrument import Instrument
 from actors.market.session_days import REFERENCE, is_weekend
 from actors.market.sessions import IST
-from cluster.verify.judgement import Gap, Reason, Verdict
+from cluster.verify.judgement import Gap, Grade, Reason, Verdict
 from cluster.verify.verification import Verification
+from cluster.wording import counted, printable
 
 #: So many gaps are listed for people; `--json` gives all.
 LISTED = 20
-_DAYS_NAMED = 5
+_NAMED = 5
 
 
 def as_dict(found: Verification) -> dict[str, Any]:
     """The object `verify --json` prints. Counts are sessions, or weeks or months."""
+    grades = Counter(found.grades.values())
     return {
         "store": found.store,
         "candles_version": found.candles_version,
-        "verified_at": found.now.astimezone(IST).isoformat(),
+        "as_of": found.now.astimezone(IST).isoformat(),
         "first": found.span and found.span[0].isoformat(),
         "last": found.span and found.span[1].isoformat(),
         "calendar": _calendar(found),
         "instruments": len(found.instruments),
-        "complete": len(found.instruments) - len(found.incomplete),
-        "with_gaps": len(found.incomplete),
+        "complete": grades[Grade.COMPLETE],
+        "unconfirmed": grades[Grade.UNCONFIRMED],
+        "with_gaps": grades[Grade.GAPS],
         "undecided": [day.isoformat() for day in found.undecided],
         "unresolved": [name.name for name in found.unresolved],
         "series": [_series(verdict) for verdict in found.verdicts],
-        "gaps": [_gap(verdict, gap) for verdict in found.verdicts for gap in verdict.gaps],
+        "gaps": [_gap(*each) for each in _of_grade(found, Grade.GAPS)],
+        "single_answers": [_gap(*each) for each in _of_grade(found, Grade.UNCONFIRMED)],
     }
 
 
@@ -46,11 +50,12 @@ def screens(found: Verification) -> list[RenderableType]:
     shown: list[RenderableType] = [head]
     if found.verdicts:
         shown += [_timeframes(found.verdicts), *_sessions(found)]
-    if found.incomplete:
-        shown.append(_gaps(found.verdicts))
-    gaps, every = len(found.incomplete), len(found.instruments)
+    if gaps := _of_grade(found, Grade.GAPS):
+        shown.append(_gaps(gaps))
+    if doubts := _of_grade(found, Grade.UNCONFIRMED):
+        shown.append(_doubts(doubts))
     shown += [f"unresolved: {name}" for name in found.unresolved]
-    shown.append(f"{every - gaps:,} complete + {gaps:,} with gaps = {every:,} instruments.")
+    shown.append(_sum(found))
     return shown
 
 
@@ -82,7 +87,8 @@ def _series(verdict: Verdict) -> dict[str, Any]:
         "due": verdict.due,
         "there": verdict.there,
         "explained": {reason.name.lower(): n for reason, n in verdict.explained.items()},
-        "missing": verdict.missing,
+        "unconfirmed": verdict.sessions(Grade.UNCONFIRMED),
+        "missing": verdict.sessions(Grade.GAPS),
         "bars": verdict.bars,
         "market_bars": verdict.market_bars,
     }
@@ -102,7 +108,7 @@ def _gap(verdict: Verdict, gap: Gap) -> dict[str, Any]:
 
 
 def _timeframes(verdicts: Iterable[Verdict]) -> Table:
-    columns = ("complete", "due", "there", "explained", "missing", "candles")
+    columns = ("complete", "due", "there", "explained", "unconfirmed", "missing")
     title = "Sessions; weeks and months count as one"
     table = Table("timeframe", *columns, title=title, title_justify="left")
     of: dict[str, list[Verdict]] = defaultdict(list)
@@ -113,23 +119,26 @@ def _timeframes(verdicts: Iterable[Verdict]) -> Table:
             sum(v.due for v in mine),
             sum(v.there for v in mine),
             sum(sum(v.explained.values()) for v in mine),
-            sum(v.missing for v in mine),
-            sum(v.bars for v in mine),
+            sum(v.sessions(Grade.UNCONFIRMED) for v in mine),
+            sum(v.sessions(Grade.GAPS) for v in mine),
         )
-        complete = f"{sum(v.is_complete for v in mine):,} of {len(mine):,}"
+        complete = f"{sum(not v.grade for v in mine):,} of {len(mine):,}"
         table.add_row(label, complete, *(f"{n:,}" for n in sums))
     return table
 
 
-def _gaps(verdicts: Iterable[Verdict]) -> Table:
+def _of_grade(found: Verification, grade: Grade) -> list[tuple[Verdict, Gap]]:
+    return [(v, gap) for v in found.verdicts for gap in v.gaps if gap.reason.grade is grade]
+
+
+def _gaps(found: Iterable[tuple[Verdict, Gap]]) -> Table:
     """A line for each series and reason: a thin share may have a hundred gaps of one day."""
     sessions: Counter[Reason] = Counter()
     alike: dict[tuple[Instrument, str, str], list[Gap]] = defaultdict(list)
-    for verdict in verdicts:
-        for gap in verdict.gaps:
-            sessions[gap.reason] += gap.sessions
-            why = f"{gap.reason}: {gap.note}" if gap.note else str(gap.reason)
-            alike[verdict.instrument, verdict.timeframe.label, why].append(gap)
+    for verdict, gap in found:
+        sessions[gap.reason] += gap.sessions
+        why = f"{gap.reason}: {printable(gap.note)}" if gap.note else str(gap.reason)
+        alike[verdict.instrument, verdict.timeframe.label, why].append(gap)
     title = f"Missing: {', '.join(f'{sessions[r]:,} {r}' for r in Reason if r in sessions)}"
     columns = ("symbol", "timeframe", "sessions", "from", "to", "why")
     table = Table(*columns, title=title, title_justify="left")
@@ -142,10 +151,29 @@ def _gaps(verdicts: Iterable[Verdict]) -> Table:
     return table
 
 
+def _doubts(found: Collection[tuple[Verdict, Gap]]) -> str:
+    sessions = sum(gap.sessions for _, gap in found)
+    symbols = list(dict.fromkeys(verdict.instrument.symbol for verdict, _ in found))
+    return (
+        f"Unconfirmed: {counted(sessions, 'session')} of {_named(symbols)} without a bar, by a single "
+        "answer. There was no trade, or the answer lacked it: candlefleet verify CONFIG --fetch asks once "
+        "more, and two answers are believed."
+    )
+
+
+def _sum(found: Verification) -> str:
+    grades = Counter(found.grades.values())
+    parts = [f"{grades[Grade.COMPLETE]:,} complete"]
+    if doubtful := grades[Grade.UNCONFIRMED]:
+        parts.append(f"{doubtful:,} unconfirmed")
+    parts.append(f"{grades[Grade.GAPS]:,} with gaps")
+    return f"{' + '.join(parts)} = {counted(len(found.instruments), 'instrument')}."
+
+
 def _sessions(found: Verification) -> list[str]:
     """The calendar in words."""
     sessions, holidays = _within(found), _holidays(found)
-    told = [f"{len(sessions):,} sessions, {len(holidays):,} holidays"]
+    told = [f"{counted(len(sessions), 'session')}, {counted(len(holidays), 'holiday')}"]
     if weekends := [day for day in sessions if is_weekend(day)]:
         told.append(f"on weekends {_named(weekends)}")
     if found.short_sessions:
@@ -155,7 +183,7 @@ def _sessions(found: Verification) -> list[str]:
         source = "the days on which most instruments have bars"
     lines = [f"{'; '.join(told)}. Learned from {source}."]
     if found.undecided:
-        days = f"{len(found.undecided):,} day{'' if len(found.undecided) == 1 else 's'}"
+        days = counted(len(found.undecided), "day")
         lines.append(
             f"{days} from {found.undecided[0]} to {found.undecided[-1]} may be holidays or gaps: the "
             f"store lacks the daily bars of {REFERENCE} there. One request gets a decade of them: "
@@ -172,6 +200,6 @@ def _holidays(found: Verification) -> list[date]:
     return found.calendar.holidays(*found.span) if found.span else []
 
 
-def _named(days: list[date]) -> str:
-    named = ", ".join(map(str, days[:_DAYS_NAMED]))
-    return named if len(days) <= _DAYS_NAMED else f"{named} and {len(days) - _DAYS_NAMED:,} more"
+def _named(some: Sequence[date | str]) -> str:
+    named = ", ".join(map(str, some[:_NAMED]))
+    return named if len(some) <= _NAMED else f"{named} and {len(some) - _NAMED:,} more"

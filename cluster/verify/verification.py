@@ -21,7 +21,7 @@ from cluster.universe import Unresolved
 from cluster.verify.answers import Answers, Series, answers
 from cluster.verify.counts import Counts
 from cluster.verify.examination import Examination
-from cluster.verify.judgement import Verdict
+from cluster.verify.judgement import Grade, Verdict
 from cluster.verify.openings import DAILY, ShortSession
 
 
@@ -41,22 +41,27 @@ class Verification:
     unresolved: tuple[Unresolved, ...] = ()  # names that no instrument answers to
 
     @property
-    def incomplete(self) -> set[str]:
-        """Keys of the instruments that have gaps."""
-        return {v.instrument.instrument_key for v in self.verdicts if not v.is_complete}
+    def grades(self) -> dict[str, Grade]:
+        """Of each instrument, by its key: the worst of its timeframes."""
+        found = {instrument.instrument_key: Grade.COMPLETE for instrument in self.instruments}
+        for verdict in self.verdicts:
+            key = verdict.instrument.instrument_key
+            found[key] = max(found[key], verdict.grade)
+        return found
 
     @property
-    def is_complete(self) -> bool:
-        """No gap is known of. There may be some yet among the days that are undecided."""
-        return not self.incomplete
+    def grade(self) -> Grade:
+        """Of all. There may be gaps yet among the days that are undecided."""
+        return max(self.grades.values(), default=Grade.COMPLETE)
 
 
 def verify(store: Store, wants: Sequence[Want], now: datetime) -> Verification:
     """Find every gap in what `wants` ask for, as far as it can be there at `now`."""
     wanted = wanted_days(wants, now)
     instruments = {want.instrument.instrument_key: want.instrument for want in wants}
+    store = store.still()
     presence = store.presence()
-    receipts = _of_version(store.receipts(), presence.version, {*instruments, REFERENCE})
+    receipts = _of_these(store.receipts(), {*instruments, REFERENCE})
     examination = _examine(wanted, answers(receipts, now), presence, now) if wanted else None
     return Verification(
         store=store.uri,
@@ -75,11 +80,9 @@ def verify(store: Store, wants: Sequence[Want], now: datetime) -> Verification:
     )
 
 
-def _of_version(receipts: pa.Table, version: int | None, keys: Collection[str]) -> pa.Table:
-    """What was known of these instruments when the candles had that version."""
-    newer = pc.greater(receipts["candles_version"], -1 if version is None else version)
-    ours = pc.is_in(receipts["instrument_key"], pa.array(sorted(keys), pa.string()))
-    return receipts.filter(pc.and_not(ours, pc.fill_null(newer, False)))
+def _of_these(receipts: pa.Table, instrument_keys: Collection[str]) -> pa.Table:
+    keys = pa.array(sorted(instrument_keys), pa.string())
+    return receipts.filter(pc.is_in(receipts["instrument_key"], keys))
 
 
 def _examine(

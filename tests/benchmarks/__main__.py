@@ -1,4 +1,4 @@
-"""Measurements, not tests: `python -m tests.benchmarks [part ...]`, all parts by default."""
+"""Measurements, not tests: `python -m tests.benchmarks [part ...]`, all parts but the soak by default."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from tests.benchmarks import (
     budget_bound,
     crashes,
     fetch,
+    memory,
     permits,
     prediction,
     reading,
+    scaling,
     screen,
+    soak,
     startup,
     update,
     verify,
@@ -28,6 +31,8 @@ from tests.benchmarks.meter import Failed
 PARTS: dict[str, Callable[[int], None]] = {
     "fetch": fetch.run,
     "startup": startup.run,
+    "memory": memory.run,
+    "scaling": scaling.run,
     "budget": budget.run,
     "permits": permits.run,
     "prediction": prediction.run,
@@ -35,10 +40,13 @@ PARTS: dict[str, Callable[[int], None]] = {
     "update": update.run,
     "crashes": crashes.run,
     "crashes_s3": crashes.run_in_a_bucket,
+    "soak": soak.run,
     "reading": reading.run,
     "verify": verify.run,
     "screen": screen.run,
 }
+#: Too long for a round of all of them.
+ONLY_BY_NAME = {"soak"}
 
 
 def main() -> None:
@@ -54,7 +62,7 @@ def main() -> None:
         print(*PARTS, sep="\n")
         return
     print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs; {_load()}")
-    for name in asked.parts or PARTS:
+    for name in asked.parts or [name for name in PARTS if name not in ONLY_BY_NAME]:
         began_s = time.monotonic()
         try:
             PARTS[name](asked.rounds)

@@ -33,14 +33,16 @@ def config(
     }
 
 
-def scan(exchange: Lookalike, wanted: dict[str, Any], folder: Path) -> Measured:
+def scan(
+    exchange: Lookalike, wanted: dict[str, Any], folder: Path, within_s: float = 120.0
+) -> Measured:
     """One scan into `folder`, which must be new: its store, its budget and its caches are there."""
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(wanted))
     url = exchange.base_url
     command = [sys.executable, "-m", "cluster", "scan", str(path), "--json"]
     command += ["--store", str(folder / "store"), "--base-url", url, "--assets-url", url]
-    return measure(command, environment() | {"CANDLEFLEET_STATE_DIR": str(folder / "state")})
+    return measure(command, environment_of(folder), within_s)
 
 
 def environment() -> dict[str, str]:
@@ -48,6 +50,11 @@ def environment() -> dict[str, str]:
     own = {"UPSTOX_ACCESS_TOKEN", "RAY_ADDRESS"}
     kept = {name: value for name, value in os.environ.items() if name not in own}
     return kept | {"PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def environment_of(folder: Path) -> dict[str, str]:
+    """The same, with what outlives a run in `folder`."""
+    return environment() | {"CANDLEFLEET_STATE_DIR": str(folder / "state")}
 
 
 def summary(done: Measured) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import subprocess
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ class Measured:
     seconds: float
     cpu_s: float
     peak_bytes: int
+    peaks: dict[str, int]  # bytes; of the processes of each name, at their own worst moments
     stdout: str
     stderr: list[tuple[float, str]]  # lines, and when they came, time.monotonic()
     looks: list[tuple[float, float]]  # time.monotonic(), CPU seconds until then
@@ -46,20 +49,29 @@ class _Seen:
     cpu_s: dict[psutil.Process, float] = field(default_factory=dict)
     looks: list[tuple[float, float]] = field(default_factory=list)
     peak_bytes: int = 0
+    peaks: Counter[str] = field(default_factory=Counter)
 
     def look(self, root: psutil.Process) -> None:
         memory = len(self.looks) % MEMORY_EVERY == 0
         with suppress(psutil.NoSuchProcess):
             for process in [root, *root.children(recursive=True)]:
                 self.cpu_s.setdefault(process, 0.0)
-        held_bytes = 0
+        held: Counter[str] = Counter()
         for process in self.cpu_s:
             with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
                 times = process.cpu_times()
                 self.cpu_s[process] = times.user + times.system
-                held_bytes += _share_bytes(process) if memory else 0
+                if memory:
+                    held[_kind(process)] += _share_bytes(process)
         self.looks.append((time.monotonic(), sum(self.cpu_s.values())))
-        self.peak_bytes = max(self.peak_bytes, held_bytes)
+        self.peak_bytes = max(self.peak_bytes, held.total())
+        self.peaks |= held
+
+
+def _kind(process: psutil.Process) -> str:
+    """What it is: an actor by its class, whatever it does just now and whatever it is called."""
+    name = process.name()
+    return re.split(r"\W", name.removeprefix("ray::"))[0].lower()
 
 
 def _share_bytes(process: psutil.Process) -> int:
@@ -91,7 +103,8 @@ def measure(
         cpu_s = max(sum(seen.cpu_s.values()), _reaped_s() - reaped_s)
         seconds = ended.at_s - began_s
         seen.looks.append((ended.at_s, cpu_s))
-        return Measured(began_s, seconds, cpu_s, seen.peak_bytes, stdout.read(), lines, seen.looks)
+        peaks = seen.peak_bytes, dict(seen.peaks)
+        return Measured(began_s, seconds, cpu_s, *peaks, stdout.read(), lines, seen.looks)
 
 
 class _Ended(threading.Event):

@@ -199,7 +199,7 @@ def _write(folder: Path) -> Kept:
             writer.commit(together)
             together = []
     writer.commit(together)
-    writer.compact()
+    writer.tidy(date(2000, 1, 1))
     return kept
 
 

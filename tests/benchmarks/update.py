@@ -67,7 +67,7 @@ def measured(factor: float) -> Measured:
         writer = StoreWriter(f"{folder}/store")
         for batch in _batches(SESSIONS, 1.0, datetime(2026, 7, 1, tzinfo=UTC)):
             writer.commit(batch)
-        writer.compact()
+        writer.tidy(date(2000, 1, 1))
         version, seconds, came = writer.candles_version, 0.0, 0
         for batch in _batches(SESSIONS + 1, factor, datetime(2026, 7, 2, tzinfo=UTC)):
             began_s = time.perf_counter()

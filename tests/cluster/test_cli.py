@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from actors.writer.spool import Spool, place_of
 from actors.writer.store import StoreWriter
 from cluster.lookalike.launch import Lookalike, run_lookalike
 from tests.actors.writer.conftest import Kit
@@ -68,6 +72,17 @@ def test_a_plan_says_what_it_costs_and_touches_nothing(
     assert exchange.judge()["requests"] == before
 
 
+def test_a_plan_counts_what_a_killed_run_has_left_and_takes_none_of_it(
+    config: Path, exchange: Lookalike, tmp_path: Path
+) -> None:
+    chunk = Kit().chunk("NSE_EQ|INE062A01020", date(2024, 1, 15), date(2024, 3, 14))
+    Spool(place_of(f"{tmp_path}/store", tmp_path)).put(Kit().stored(chunk))
+    left = {*(tmp_path / "store").rglob("*")}
+    told = json.loads(candlefleet("plan", config, *at(exchange), "--json").stdout)
+    assert told["requests"] == 1 + 2 * 2
+    assert {*(tmp_path / "store").rglob("*")} == left
+
+
 def test_a_plan_for_people_names_what_it_left_out(config: Path, exchange: Lookalike) -> None:
     done = candlefleet("plan", config, *at(exchange))
     assert "6 requests" in done.stderr
@@ -94,7 +109,11 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
         (["plan", "CONFIG", "--to", "yesterday"], "--to"),
         (["bogus"], "bogus"),
         (["export", "--store", "nowhere", "--format", "csv", "--out", "x.csv"], "nowhere"),
-        (["export", "--store", "x", "--format", "pdf", "--out", "x"], "pdf"),
+        (
+            ["export", "--store", "x", "--format", "pdf", "--out", "x"],
+            "--format: 'pdf' is none of csv, parquet, arrow, jsonl",
+        ),
+        (["export", "--store", "x", "--format", "csv", "--out", "-", "--json"], "--json: stdout"),
         (
             ["export", "--store", "x", "--format", "csv", "--out", "x", "--timeframe", "5m"],
             "--timeframe",
@@ -102,8 +121,25 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
         (["export", "--store", "x", "--format", "csv", "--out", "x", "--from", "1/2/24"], "--from"),
         (["status", "--store", "x", "--version", "1", "--as-of", "2024-01-31"], "not both"),
         (["status", "--store", "nowhere", "--as-of", "2024-01-31"], "--as-of: there is no store"),
-        (["status", "--store", "x", "--version", "newest"], "--version"),
-        (["retry", "CONFIG", "--cause", "bad_luck"], "bad_luck"),
+        (
+            ["status", "--store", "x", "--version", "newest"],
+            "--version: 'newest' is no whole number",
+        ),
+        (["optimize", "--store", "x", "--keep", "9999999"], "--keep: 9999999 is more than 36,500"),
+        (["retry", "CONFIG", "--cause", "luck"], "--cause: 'luck' is none of rate_limited, server"),
+        (["lookalike", "--now", "noon"], "--now: 'noon' will not do: the exchange's time at its"),
+        (
+            ["scan", "CONFIG", "--store", "data", "--address", "127.0.0.1:9"],
+            "store data: a relative",
+        ),
+        (
+            ["submit", "CONFIG", "--store", "data", "--address", "http://127.0.0.1:9"],
+            "a relative path",
+        ),
+        (["submit", "CONFIG", "--address", "http://127.0.0.1:9"], "no Ray dashboard answers"),
+        (["submit", "CONFIG", "--address", "auto"], "'auto' is no dashboard's address"),
+        (["jobs"], "--address"),
+        (["jobs", "--address", "x", "--stop", "1", "--logs", "1"], "not both"),
         (["retry", "CONFIG", "--timeframe", "5m"], "--timeframe"),
         (["retry", "CONFIG", "--symbol", "SBIN"], "--symbol: the store knows no 'SBIN'"),
     ],
@@ -163,6 +199,81 @@ def test_an_export_of_an_earlier_version_is_what_it_held(tmp_path: Path) -> None
     assert refused.returncode == 2
     assert "--version: there is no version 3, only 0 to 2" in refused.stderr
     assert "56 candles of version 2" in candlefleet(*words, "--overwrite").stderr
+
+
+def test_whoever_stops_reading_ends_nothing(tmp_path: Path) -> None:
+    """As `| head` does: no traceback, no complaint, and the exit code is the command's own."""
+    kit, store = Kit(), str(tmp_path / "store")
+    StoreWriter(store).commit(
+        [
+            kit.stored(kit.chunk("NSE_EQ|SBIN", date(2024, 1, 1), date(2024, 1, 31))),
+            kit.failed(kit.chunk("NSE_EQ|TCS", date(2024, 1, 1), date(2024, 1, 31))),
+        ]
+    )
+    verbs = {
+        "status": (["--json"], 0),
+        "verify": ([], 1),
+        "export": (["--format", "jsonl", "--out", "-"], 0),
+    }
+    for verb, (options, code) in verbs.items():
+        words = [sys.executable, "-m", "cluster", verb, "--store", store, *options]
+        reading, writing = os.pipe()
+        os.close(reading)
+        done = subprocess.run(
+            words, stdout=writing, stderr=subprocess.PIPE, timeout=WITHIN_S, check=False
+        )
+        os.close(writing)
+        assert (done.returncode, done.stderr) == (code, b""), verb
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+def test_results_that_cannot_be_written_are_told(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "cluster", "status", "--store", str(tmp_path / "nothing")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            words, stdout=full, stderr=subprocess.PIPE, timeout=WITHIN_S, check=False
+        )
+    told = b"candlefleet: stdout cannot be written (No space left on device)\n"
+    assert (done.returncode, done.stderr) == (1, told)
+
+
+class NoRole(BaseHTTPRequestHandler):
+    """A machine's service of metadata that knows no role."""
+
+    def do_PUT(self) -> None:
+        self.send_response(403)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_table_engine_does_not_speak_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One sentence says what is wrong; the engine's own log comes to whoever asks for it."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_REGION", "ap-south-1")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    with ThreadingHTTPServer(("127.0.0.1", 0), NoRole) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", address)
+        done = candlefleet("status", "--store", "s3://bucket/prefix")
+        monkeypatch.setenv("RUST_LOG", "warn")
+        asked = candlefleet("status", "--store", "s3://bucket/prefix")
+        server.shutdown()
+    assert (done.returncode, asked.returncode) == (2, 2)
+    assert done.stderr.startswith("candlefleet: store s3://bucket/prefix: no credentials found")
+    assert len(done.stderr.splitlines()) == 1
+    assert "WARN" in asked.stderr
+
+
+def test_a_derivation_of_nothing_is_noted(config: Path, exchange: Lookalike) -> None:
+    config.write_text(config.read_text().replace("[1day, 5minute]", "[1day]\nderive: true"))
+    done = candlefleet("plan", config, *at(exchange))
+    assert "derive: no timeframe that is named here" in done.stderr
 
 
 def test_the_version_is_told() -> None:

@@ -13,13 +13,16 @@ from deltalake import DeltaTable
 
 from actors.market.candles import BARS, Delivery, label_candles
 from actors.market.chunk import Cause, Chunk, Receipt, Status
+from actors.market.errors import StoreError
 from actors.market.instrument import Instrument
 from actors.market.session_days import REFERENCE
 from actors.market.sessions import IST
 from actors.market.timeframe import Timeframe
+from actors.writer import care, tables
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
+from cluster import derive as made_here
 from cluster.derive import compute
 from cluster.derived import due
 from cluster.lookalike.market import Market
@@ -154,6 +157,15 @@ def test_minutes_that_came_anew_are_made_into_bars_anew(uri):
     assert derive(uri).bars == 0
 
 
+def test_they_are_put_in_order_at_once_where_that_pays(uri, monkeypatch):
+    monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr(made_here, "_COMMIT_BYTES", 1)
+    derive(uri, wants(["5minute"]))
+    made = [p for p in care.partitions(DeltaTable(f"{uri}/candles")) if p.timeframe == "5minute"]
+    assert [partition.scattered for partition in made] == [0] * 5
+    assert rows(uri, "5minute") == market("5minute")
+
+
 def test_killed_in_the_middle_it_leaves_whole_chunks_and_makes_the_rest_the_next_time(uri):
     """`kill -9` between commits of one chunk each."""
     code = (
@@ -237,3 +249,17 @@ def test_of_the_running_day_bars_are_made_once_they_are_over(tmp_path, forming):
     assert rows(uri, "1hour") == [
         (SBIN, *r.values()) for r in bars(SBIN, "1hour", day, day).to_pylist()
     ]
+
+
+def test_what_was_computed_is_told_though_the_store_could_not_be_put_in_order(
+    tmp_path, monkeypatch
+):
+    uri = str(tmp_path / "store")
+    StoreWriter(uri).commit([stored(SBIN, *SPANS[0])])
+
+    def full(*_):
+        raise StoreError("disk full", uri)
+
+    monkeypatch.setattr(StoreWriter, "tidy", full)
+    made = derive(uri, wants(["5minute"], [SBIN], SPANS[0]))
+    assert made.bars == len(rows(uri, "5minute")) > 0

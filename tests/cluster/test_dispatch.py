@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date, timedelta
 
 from hypothesis import settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from actors.fetcher.outcome import (
+    Answered,
     Delivered,
     Halted,
     Outcome,
@@ -20,7 +22,10 @@ from actors.fetcher.outcome import (
 )
 from actors.market.chunk import Cause, Chunk, Status
 from actors.market.timeframe import Timeframe
-from cluster.dispatch import UNSENT_PAUSE_S, Dispatch, Send
+from actors.upstox.reply import Refused
+from cluster.breaker import TRIP_AFTER
+from cluster.dispatch import UNSENT_PAUSE_S, Dispatch
+from cluster.orders import Probe, Send, WriteOff
 
 DAY = date(2024, 1, 1)
 
@@ -35,6 +40,11 @@ def chunk(number: int, days: int = 8) -> Chunk:
     )
 
 
+def failing(wait_s: float = 0.0) -> TryAgain:
+    refused = Refused(cause=Cause.SERVER_ERROR, message="HTTP 503: no", http_status=503)
+    return TryAgain(wait_s, refused)
+
+
 class Fleet(RuleBasedStateMachine):
     """A fleet that does anything a real one may do, in any order."""
 
@@ -44,13 +54,17 @@ class Fleet(RuleBasedStateMachine):
     def begin(self, count: int) -> None:
         self.now_s = 0.0
         self.dispatch = Dispatch([chunk(i) for i in range(count)], self.LANES)
-        self.held: list[Send] = []
+        self.held: list[Send | WriteOff] = []
+        self.probes: list[Probe] = []
         self.writer = 0  # its incarnation
+        self.heard = -1  # the one that told last
         self.buffered: set[str] = set()  # with this incarnation, not committed
         self.stored: set[str] = set()
+        self.told: set[str] = set()  # receipts that were news
         self.days_owed = count * 8  # days of the plan; a split must not lose one
         self.sizes = {chunk(i).id: 8 for i in range(count)}
         self.planned = count
+        self.unwritten: Counter[str] = Counter()  # dead letters that broke their fetchers
 
     def keep(self, chunk_id: str) -> Delivered:
         """What the writer does: it takes a chunk once."""
@@ -58,18 +72,29 @@ class Fleet(RuleBasedStateMachine):
             self.buffered.add(chunk_id)
         return Delivered(str(self.writer), Status.STORED, 1)
 
-    def settle(self, order: Send, outcome: Outcome) -> None:
+    def settle(self, order: Send | WriteOff, outcome: Outcome) -> None:
         self.dispatch.settle(order.chunk, outcome, self.now_s)
 
     @rule(step_s=st.floats(0, 3))
     def time_passes(self, step_s: float) -> None:
         self.now_s += step_s
         for order in self.dispatch.orders(self.now_s):
+            if isinstance(order, Probe):
+                assert not self.probes, "one probe at a time"
+                self.probes.append(order)
+                continue
             assert order.chunk.id not in {o.chunk.id for o in self.held}, "a chunk is sent twice"
             self.held.append(order)
             self.sizes[order.chunk.id] = (order.chunk.last - order.chunk.first).days + 1
 
-    def pick(self, data: st.DataObject) -> Send:
+    @precondition(lambda self: self.probes)
+    @rule(data=st.data())
+    def is_probed(self, data: st.DataObject) -> None:
+        words = [Answered(), failing(), Throttled("429"), Unsent("no permit"), None]
+        self.probes.clear()
+        self.dispatch.probed(data.draw(st.sampled_from(words)), self.now_s)
+
+    def pick(self, data: st.DataObject) -> Send | WriteOff:
         order = data.draw(st.sampled_from(self.held))
         self.held.remove(order)
         return order
@@ -105,25 +130,47 @@ class Fleet(RuleBasedStateMachine):
     @rule(data=st.data())
     def comes_back_unfinished(self, data: st.DataObject) -> None:
         order = self.pick(data)
-        outcomes = [
-            Unsent("stop"),
-            Undelivered("full"),
-            TryAgain(1.5, Cause.TIMEOUT, "slow"),
-            Throttled("429"),
-        ]
+        outcomes: list[Outcome] = [Unsent("stop"), Undelivered("full")]
+        if isinstance(order, Send):
+            outcomes += [failing(1.5), failing(1.5), Throttled("429")]
         self.settle(order, data.draw(st.sampled_from(outcomes)))
 
-    @precondition(lambda self: any(o.chunk.halves() for o in self.held))
+    def divisible(self) -> list[Send]:
+        """What the provider has answered once, it does not call too long."""
+        known = self.stored | self.buffered
+        fresh = [o for o in self.held if isinstance(o, Send) and o.chunk.id not in known]
+        return [o for o in fresh if o.chunk.halves()]
+
+    @precondition(lambda self: self.divisible())
     @rule(data=st.data())
     def is_too_long(self, data: st.DataObject) -> None:
-        order = data.draw(st.sampled_from([o for o in self.held if o.chunk.halves()]))
+        order = data.draw(st.sampled_from(self.divisible()))
         self.held.remove(order)
         self.settle(order, TooLong())
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
     def dies(self, data: st.DataObject) -> None:
-        self.dispatch.lost(self.pick(data).chunk)
+        self.lose(self.pick(data))
+
+    def lose(self, order: Send | WriteOff) -> None:
+        """No dead letter breaks its fetchers for ever."""
+        self.unwritten[order.chunk.id] += isinstance(order, WriteOff)
+        if self.unwritten[order.chunk.id] < 3:
+            self.dispatch.lost(order.chunk)
+        else:
+            self.settle(order, Undelivered("full"))
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def keeps_but_its_word_gets_lost(self, data: st.DataObject) -> None:
+        """The writer commits it by and by; the chunk may be queued, suspected or sent again by then."""
+        order = self.pick(data)
+        self.keep(order.chunk.id)
+        if data.draw(st.booleans()):
+            self.lose(order)
+        else:
+            self.settle(order, Undelivered("no answer in time"))
 
     @rule()
     def more_is_planned(self) -> None:
@@ -136,10 +183,16 @@ class Fleet(RuleBasedStateMachine):
 
     @rule()
     def writer_tells(self) -> None:
-        """Its answer to a call to commit; a new incarnation tells of what is in the store."""
-        self.stored |= self.buffered
-        self.buffered = set()
-        self.dispatch.committed(self.stored, str(self.writer))
+        """Its answer to a call to commit: of its batch; a new incarnation tells of all in the store."""
+        if self.heard != self.writer:
+            told = set(self.stored)
+        else:
+            told, self.buffered = self.buffered, set()
+            self.stored |= told
+        self.heard = self.writer
+        news = self.dispatch.committed(told, str(self.writer))
+        assert not news & self.told, "a receipt is counted twice"
+        self.told |= news
 
     @rule()
     def writer_dies(self) -> None:
@@ -151,8 +204,7 @@ class Fleet(RuleBasedStateMachine):
         if not hasattr(self, "dispatch"):
             return
         assert self.dispatch.in_flight == len(self.held)
-        assert self.dispatch.pending == self.dispatch.planned - self.dispatch.done
-        assert self.dispatch.done <= len(self.stored)
+        assert self.dispatch.done == len(self.told) <= len(self.stored)
 
     def teardown(self) -> None:
         """Left alone with a well fleet, the plan is finished, each day exactly once."""
@@ -163,11 +215,15 @@ class Fleet(RuleBasedStateMachine):
             for order in self.held:
                 self.settle(order, self.keep(order.chunk.id))
             self.held = []
-            self.time_passes(2.0)
+            if self.probes:
+                self.probes.clear()
+                self.dispatch.probed(Answered(), self.now_s)
+            self.time_passes(60.0)
             if self.dispatch.idle and not self.dispatch.uncommitted:
                 break
         assert self.dispatch.idle
         assert self.dispatch.pending == 0
+        assert self.told == self.stored
         assert sum(self.sizes[i] for i in self.stored) == self.days_owed
 
 
@@ -191,7 +247,7 @@ def test_a_fetcher_that_is_away_is_sent_nothing_until_it_is_back() -> None:
 def test_a_retry_waits_its_time_and_counts_its_attempts() -> None:
     dispatch = Dispatch([chunk(0)], {"a": 1})
     (first,) = dispatch.orders(0.0)
-    dispatch.settle(first.chunk, TryAgain(2.0, Cause.SERVER_ERROR, "503"), 10.0)
+    dispatch.settle(first.chunk, failing(2.0), 10.0)
     assert dispatch.orders(11.9) == []
     assert dispatch.next_wake_s() == 12.0
     assert [o.attempt for o in dispatch.orders(12.0)] == [2]
@@ -210,11 +266,30 @@ def test_a_chunk_that_breaks_its_fetcher_again_and_again_is_written_off() -> Non
     dispatch = Dispatch([chunk(0)], {"a": 1}, poison_after=3)
     for _ in range(3):
         (order,) = dispatch.orders(0.0)
-        assert not order.is_poison
+        assert isinstance(order, Send)
         dispatch.lost(order.chunk)
     (order,) = dispatch.orders(0.0)
-    assert (order.is_poison, order.crashes) == (True, 3)
+    assert isinstance(order, WriteOff)
+    assert (order.attempts, order.refused.cause) == (3, Cause.POISON)
     assert dispatch.requests == 3
+
+
+def test_a_dead_letter_that_cannot_be_made_ends_the_run_and_names_what_went_wrong() -> None:
+    """It is the writer that breaks, or we do: to go on would be to go round for ever."""
+    dispatch = Dispatch([chunk(0), chunk(1)], {"a": 1}, poison_after=3)  # the second stays pending
+    messages = []
+    for turn in range(100):
+        for order in dispatch.orders(float(turn)):
+            if isinstance(order, WriteOff):
+                messages.append(order.refused.message)
+            dispatch.lost(order.chunk, "ValueError; see the run's log")
+    assert (
+        messages
+        == ["it took its fetcher down 3 times, the last time: ValueError; see the run's log"] * 3
+    )
+    assert dispatch.idle
+    assert (dispatch.pending, dispatch.requests) == (2, 3)
+    assert "ValueError" in str(dispatch.trouble)
 
 
 def test_a_suspect_is_sent_alone_so_that_no_innocent_chunk_is_condemned() -> None:
@@ -223,17 +298,42 @@ def test_a_suspect_is_sent_alone_so_that_no_innocent_chunk_is_condemned() -> Non
     written_off, done = set(), set()
     for turn in range(200):
         orders = dispatch.orders(float(turn))
-        guilty = {o.fetcher for o in orders if o.chunk == chunk(0) and not o.is_poison}
+        guilty = {o.fetcher for o in orders if o.chunk == chunk(0) and isinstance(o, Send)}
         for order in orders:
             if order.fetcher in guilty:
                 dispatch.lost(order.chunk)
                 continue
-            (written_off if order.is_poison else done).add(order.chunk)
+            (written_off if isinstance(order, WriteOff) else done).add(order.chunk)
             dispatch.settle(order.chunk, Delivered("w", Status.STORED, 1), float(turn))
         dispatch.committed([c.id for c in written_off | done], "w")
     assert written_off == {chunk(0)}
     assert len(done) == 11
     assert dispatch.pending == 0
+
+
+def test_a_receipt_whose_fetcher_was_lost_is_the_end_of_its_chunk() -> None:
+    """The writer had its answer, the driver never heard of it: no second request, and the run ends."""
+    dispatch = Dispatch([chunk(0)], {"a": 1})
+    (order,) = dispatch.orders(0.0)
+    dispatch.lost(order.chunk)
+    assert dispatch.committed([order.chunk.id], "w") == {order.chunk.id}
+    assert dispatch.orders(1.0) == []
+    assert dispatch.idle
+    assert (dispatch.done, dispatch.pending, dispatch.uncommitted) == (1, 0, 0)
+    assert dispatch.committed([order.chunk.id], "the next") == set()
+
+
+def test_nothing_is_to_wake_for_while_nobody_could_probe() -> None:
+    """Or the loop would turn without a rest until a fetcher is back."""
+    dispatch = Dispatch([chunk(i) for i in range(TRIP_AFTER)], {"a": TRIP_AFTER})
+    for order in dispatch.orders(0.0):
+        dispatch.settle(order.chunk, failing(), 0.0)
+    dispatch.away("a")
+    assert dispatch.orders(99.0) == []
+    assert dispatch.next_wake_s() is None
+    dispatch.back("a")
+    (probe,) = dispatch.orders(99.0)
+    assert isinstance(probe, Probe)
 
 
 def test_a_halt_stops_everything_and_keeps_the_first_reason() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -139,6 +140,37 @@ def test_a_choice_that_holds_nothing_is_refused(store, tmp_path, chosen, said):
     with pytest.raises(UsageError, match=said):
         export(store, **chosen, format=Format.PARQUET, out=out, overwrite=True)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
+
+
+def test_a_folder_and_the_stores_own_are_no_place_for_a_file(store, tmp_path):
+    """There it would pass for a part of a table, or be cleared away with what that needs no more."""
+    (tmp_path / "way").symlink_to(store.uri)
+    with pytest.raises(UsageError, match="is a folder; name a file in it"):
+        export(store, format=Format.CSV, out=tmp_path, overwrite=True)
+    for place in (f"{store.uri}/candles", store.uri, tmp_path / "way" / "chunks"):
+        with pytest.raises(UsageError, match="is in the store's own folder"):
+            export(store, format=Format.CSV, out=Path(place) / "x.csv")
+        assert not (Path(place) / "x.csv").exists()
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_stdout_takes_every_format_as_a_file_does(store, tmp_path, monkeypatch, form):
+    """And nothing else stands there."""
+    named, piped = tmp_path / f"named.{form}", tmp_path / f"piped.{form}"
+    export(store, format=form, out=named)
+    with piped.open("w") as stdout:
+        monkeypatch.setattr("cluster.export._STDOUT", stdout.fileno())
+        assert export(store, format=form, out=None).out == "-"
+    assert list(READ[form](piped)) == list(READ[form](named))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.parametrize("form", list(Format))
+def test_a_full_disk_behind_stdout_is_said(store, monkeypatch, form):
+    with Path("/dev/full").open("wb") as full:
+        monkeypatch.setattr("cluster.export._STDOUT", full.fileno())
+        with pytest.raises(UsageError, match=r"stdout cannot be written \(No space left"):
+            export(store, format=form, out=None)
 
 
 def test_an_empty_store_and_a_missing_folder_are_said(tmp_path):

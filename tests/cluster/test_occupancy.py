@@ -2,15 +2,25 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
+from io import StringIO
+from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
+from rich.console import Console
 
 from actors.market.errors import UsageError
 from actors.writer import object_store, spool, tables
+from actors.writer.folder import Folder
 from actors.writer.spool import Spool, place_of
 from actors.writer.store import StoreWriter
-from cluster.occupancy import occupied, recover
+from cluster import occupancy
+from cluster.config import Overrides, load
+from cluster.exit import Exit
+from cluster.occupancy import check, locked, make_ready, occupied, recover
+from cluster.plan import plan
+from cluster.scan import scan
+from cluster.wants import Wants
 from tests.actors.writer.conftest import Kit
 from tests.bucket import NAME, run_bucket
 
@@ -66,14 +76,59 @@ def store(request, bucket, tmp_path, monkeypatch) -> str:
 
 
 def test_a_second_run_on_this_machine_is_refused(store, tmp_path):
-    """Before it opens anything, also when there is something to recover."""
-    Spool(place_of(store, tmp_path)).put(Kit().empty(Kit().chunk("NSE_EQ|A", *JANUARY)))
-    refused = pytest.raises(UsageError, match="another run is writing to it")
-    with occupied(store, tmp_path):
-        with refused, occupied(store, tmp_path):
+    """Before it opens anything; and once the first has ended, it is not."""
+    for taken in (locked, occupied):
+        with (
+            locked(store, tmp_path),
+            pytest.raises(UsageError, match="another run is writing to it"),
+            taken(store, tmp_path),
+        ):
             pytest.fail("a second run would have begun")
-        with refused:
-            recover(store, tmp_path)
+
+
+def test_a_lock_leaves_nothing_where_nothing_was(store, tmp_path):
+    place = tmp_path / "state"
+    with locked(store, place):
+        assert {*tmp_path.iterdir()} != set()
+    assert {*tmp_path.iterdir()} == set()
+    with locked(store, place):
+        make_ready(store)
+    assert {"candles", "chunks"} <= {*Folder(store).names()}
+
+
+UNFIT = ["file", "file/below", "other/candles", "other/candles/x", "other/runs/x/y", "/proc/x"]
+
+
+@pytest.mark.parametrize("unfit", UNFIT)
+def test_what_can_be_no_store_is_refused_by_who_only_asks_too(tmp_path, unfit):
+    """In the same words, and nothing is left of it."""
+    (tmp_path / "file").write_text("not a folder")
+    other = StoreWriter(f"{tmp_path}/other")
+    other.commit([Kit().stored(Kit().chunk("NSE_EQ|A", *JANUARY))])
+    before = {*tmp_path.rglob("*")}
+    store, told = str(tmp_path / unfit), []
+    with pytest.raises(UsageError) as refused:
+        check(store)
+    told.append(str(refused.value))
+    with pytest.raises(UsageError) as refused, locked(store, tmp_path / "state"):
+        pytest.fail("a run would have begun")
+    assert [*told, store] == [str(refused.value), store]
+    assert {*tmp_path.rglob("*")} == before
+
+
+def test_a_plan_is_made_while_nobody_else_can_write(tmp_path):
+    """Else it could ask for what another run has fetched meanwhile."""
+    path = tmp_path / "config.yaml"
+    path.write_text("universe: {symbols: [SBIN]}\ntimeframes: [1day]\n")
+    config = load(path, Overrides(store=f"{tmp_path}/store"))
+
+    def planner(config, provider, store, now):
+        with pytest.raises(UsageError, match="another run"), locked(store.uri, tmp_path):
+            pytest.fail("a second run would have begun")
+        return Wants((), (), (), 0, (), ()), plan((), {}, now)
+
+    assert scan(config, Console(file=StringIO()), planner=planner).exit is Exit.DONE
+    assert not Path(config.store).exists()
 
 
 def test_an_orphan_commits_to_its_end_before_its_store_is_opened(store, tmp_path, monkeypatch):
@@ -98,6 +153,21 @@ def test_an_orphan_commits_to_its_end_before_its_store_is_opened(store, tmp_path
             return look(*arguments)
 
         monkeypatch.setattr(spool, "_taken", awaited)
-        assert recover(store, tmp_path) == 1
+        with locked(store, tmp_path):
+            assert recover(store, tmp_path) == 1
     assert {row[0::3] for row in kit.rows(store)} == {("NSE_EQ|A", 1.0), ("NSE_EQ|B", 2.0)}
     assert [run_id for _, run_id, _ in kit.receipts(store)] == ["run"] * 2
+
+
+def test_a_run_is_refused_while_an_orphan_keeps_answers_and_does_not_end(tmp_path, monkeypatch):
+    """They are in no plan and in no store: a run that went on would call itself done without them."""
+    monkeypatch.setattr(occupancy, "ORPHANS_END_WITHIN_S", 0.05)
+    kit, store = Kit(), f"{tmp_path}/store"
+    StoreWriter(store)
+    orphan = Spool(place_of(store, tmp_path))
+    orphan.put(kit.stored(kit.chunk("NSE_EQ|A", *JANUARY)))
+    with locked(store, tmp_path):
+        with pytest.raises(UsageError, match="has not ended yet"):
+            recover(store, tmp_path)
+        orphan.close()
+        assert recover(store, tmp_path) == 1

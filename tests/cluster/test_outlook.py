@@ -5,9 +5,11 @@ from datetime import UTC, date, datetime
 from actors.fetcher.outcome import Delivered
 from actors.limiter.simulate import Course
 from actors.limiter.use import BudgetUse, Freeze
-from actors.market.chunk import Chunk, Status
+from actors.market.chunk import Cause, Chunk, Status
 from actors.market.timeframe import Timeframe
 from actors.market.window import NS_PER_S, Window
+from actors.upstox.reply import Refused
+from cluster.breaker import Outage
 from cluster.dispatch import Dispatch
 from cluster.outlook import Outlook
 from cluster.standing import Totals
@@ -54,6 +56,19 @@ def test_the_end_is_predicted_from_the_budget_and_counted_down_between_looks() -
     assert frozen_s > 60 + 8
 
 
+def test_while_only_answers_are_waited_for_the_budget_tells_no_end() -> None:
+    """As at the very start of a small run; once all is stored there is nothing left to wait for."""
+    outlook, dispatch = Outlook(0.0, lanes=4), Dispatch(chunks(2), {"fetcher-1": 2})
+    outlook.use = use()
+    orders = dispatch.orders(0.0)
+    assert outlook.standing(dispatch, Totals(), None, 1.0).eta_s is None
+    for order in orders:
+        dispatch.settle(order.chunk, Delivered("writer", Status.STORED, 1), 0.0)
+    assert outlook.standing(dispatch, Totals(), None, 2.0).eta_s is None
+    dispatch.committed([order.chunk.id for order in orders], "writer")
+    assert outlook.standing(dispatch, Totals(), None, 3.0).eta_s == 0.0
+
+
 def test_a_freeze_is_told_with_our_own_count_and_when_it_will_be_tried_again() -> None:
     outlook = Outlook(0.0, lanes=4)
     assert outlook.frozen is None
@@ -63,3 +78,13 @@ def test_a_freeze_is_told_with_our_own_count_and_when_it_will_be_tried_again() -
     assert "7/50/1 s; next try in 12s" in outlook.frozen
     outlook.use = use(freeze=Freeze(5.0, 0.0, "7/50/1 s", at, 1))
     assert "one request asks" in outlook.frozen
+
+
+def test_an_outage_is_told_with_its_cause_and_when_it_will_be_tried_again() -> None:
+    outlook = Outlook(0.0, lanes=4)
+    said = Refused(cause=Cause.SERVER_ERROR, message="HTTP 503: no", http_status=503)
+    waits = Outage(said, since_s=1.0, next_try_s=18.0)
+    assert outlook.failing(waits, 10.0) == "the provider fails (503); next try in 8s"
+    dead = Refused(cause=Cause.BAD_BODY, message="the answer is no JSON", http_status=200)
+    asks = Outage(dead, since_s=1.0, next_try_s=None)
+    assert outlook.failing(asks, 10.0).startswith("the provider fails (bad body); one request asks")

@@ -9,7 +9,9 @@ from actors.fetcher.outcome import Halted
 from actors.market.chunk import Cause, Chunk, Receipt, Status
 from actors.market.errors import CandlefleetError, StoreError, UsageError
 from actors.market.timeframe import Timeframe
+from cluster.derive import Derived
 from cluster.exit import Exit
+from cluster.fleet import Worked
 from cluster.report import Summary, exit_code, lines, summarise
 from cluster.standing import NAMED_FAILURES, Totals
 
@@ -28,21 +30,30 @@ def receipt(status: Status, number: int = 0) -> Receipt:
     )
 
 
-def summary(*receipts: Receipt, planned: int, notes: list[str] | None = None) -> Summary:
-    totals = Totals()
+def worked(*receipts: Receipt, planned: int, **facts: object) -> Worked:
+    done = Worked(planned=planned, requests=9, **facts)  # type: ignore[arg-type]
     for each in receipts:
-        totals.add(each)
+        done.totals.add(each)
+    return done
+
+
+def summary(
+    *receipts: Receipt, planned: int, notes: list[str] | None = None, derives: bool = False
+) -> Summary:
+    return _summed(worked(*receipts, planned=planned), notes=notes, derives=derives)
+
+
+def _summed(done: Worked, *, notes: list[str] | None = None, derives: bool = False) -> Summary:
     return summarise(
-        run_id="r",
-        totals=totals,
-        planned=planned,
-        requests=9,
+        "r",
+        done,
         seconds=1.0,
         store="/data",
         began_version=1,
         candles_version=3,
         unresolved=0,
         notes=notes or [],
+        derives=derives,
     )
 
 
@@ -54,6 +65,13 @@ def test_the_summary_always_adds_up() -> None:
     assert got.stored + got.empty + got.failed + got.pending == got.planned
     assert got.rows == 14
     assert got.causes == {"server_error": 1}
+
+
+def test_one_is_not_many() -> None:
+    got = replace(summary(receipt(Status.STORED), planned=1), rows=1, requests=1)
+    first, second = lines(got, [], None)
+    assert first.startswith("1 chunk stored, ")
+    assert second.startswith("1 candle by 1 request in ")
 
 
 def test_a_rewritten_history_is_named_with_its_ratio() -> None:
@@ -69,38 +87,42 @@ def test_a_rewritten_history_is_named_with_its_ratio() -> None:
 
 def test_bars_that_were_computed_are_told_and_those_that_could_not_be_are_no_success() -> None:
     got = replace(summary(planned=0), derived=1_234)
-    code = {"halted": None, "interrupted": False, "broken": None, "unforgiven": 0}
-    assert exit_code(got, **code) is Exit.DONE
+    assert exit_code(got, Worked(), 0) is Exit.DONE
     assert "1,234 candles computed from 1-minute ones." in lines(got, [], None)
     refused = replace(receipt(Status.FAILED), error="nothing came")
     got = replace(got, underivable=1)
-    assert exit_code(got, **code) is Exit.INCOMPLETE
+    assert exit_code(got, Worked(), 0) is Exit.INCOMPLETE
     assert f"  failed: {refused.chunk.id}: nothing came" in lines(got, [refused], None)
 
 
 HALT = Halted("the token has expired", 401, "UDAPI100050")
 
 
+STORED, FAILED = receipt(Status.STORED), receipt(Status.FAILED)
+
+
 @pytest.mark.parametrize(
-    ("got", "halted", "interrupted", "unforgiven", "expected"),
+    ("done", "derives", "unforgiven", "expected"),
     [
-        (summary(receipt(Status.STORED), planned=1), None, False, 0, Exit.DONE),
-        (summary(planned=0), None, False, 0, Exit.DONE),
-        (summary(receipt(Status.FAILED), planned=1), None, False, 0, Exit.INCOMPLETE),
-        (summary(planned=1), None, False, 0, Exit.INCOMPLETE),
-        (summary(planned=0), None, False, 1, Exit.INCOMPLETE),
-        (summary(planned=1), None, True, 0, Exit.INTERRUPTED),
-        (summary(receipt(Status.STORED), planned=1), None, True, 0, Exit.DONE),
-        (summary(planned=1), HALT, True, 0, Exit.REFUSED),
+        (worked(STORED, planned=1), False, 0, Exit.DONE),
+        (worked(planned=0), False, 0, Exit.DONE),
+        (worked(FAILED, planned=1), False, 0, Exit.INCOMPLETE),
+        (worked(planned=1), False, 0, Exit.INCOMPLETE),
+        (worked(planned=0), False, 1, Exit.INCOMPLETE),
+        (worked(planned=1, interrupted=True), False, 0, Exit.INTERRUPTED),
+        (worked(STORED, planned=1, interrupted=True), False, 0, Exit.DONE),
+        (worked(STORED, planned=1, interrupted=True), True, 0, Exit.INTERRUPTED),
+        (worked(STORED, planned=1, derived=Derived()), True, 0, Exit.DONE),
+        (worked(planned=1, interrupted=True, halted=HALT), False, 0, Exit.REFUSED),
     ],
 )
 def test_the_exit_code_says_whether_all_is_well(
-    got: Summary, halted: Halted | None, interrupted: bool, unforgiven: int, expected: Exit
+    done: Worked, derives: bool, unforgiven: int, expected: Exit
 ) -> None:
-    code = exit_code(
-        got, halted=halted, interrupted=interrupted, broken=None, unforgiven=unforgiven
-    )
-    assert code is expected
+    got = _summed(done, derives=derives)
+    assert exit_code(got, done, unforgiven) is expected
+    said = any("not computed" in line for line in lines(got, [], done.halted))
+    assert said == got.underived == (derives and done.derived is None)
 
 
 def test_dead_letters_are_named_up_to_a_number_and_counted_beyond() -> None:
@@ -125,9 +147,8 @@ def test_a_refusal_is_told_with_its_reason_and_code() -> None:
 def test_what_broke_a_run_is_told_by_its_exit_code(
     broken: CandlefleetError, expected: Exit
 ) -> None:
-    got = summary(planned=0)
-    code = exit_code(got, halted=None, interrupted=False, broken=broken, unforgiven=0)
-    assert code is expected
+    done = worked(planned=0, interrupted=True, broken=broken)
+    assert exit_code(_summed(done, derives=True), done, 0) is expected
 
 
 def test_a_store_is_said_to_hold_all_only_if_all_could_be_asked_for() -> None:

@@ -12,6 +12,7 @@ from actors.market.candles import Delivery
 from actors.market.chunk import Cause
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
+from cluster.cli.options import console, say
 from cluster.status import look, tables
 from tests.actors.writer.conftest import Kit
 
@@ -62,10 +63,47 @@ def test_dead_letters_are_counted_by_cause(store: Store) -> None:
     assert "candlefleet retry" in paper.getvalue()
 
 
+def test_what_others_wrote_is_shown_as_it_is_and_commands_nothing(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the screen, by its own marks or a terminal's, nor us: a report may be anything."""
+    letter = failed(Kit(), "NSE_EQ|[/b]", Cause.BAD_REQUEST).receipt
+    error = "[/red] \x1b]0;title\x07 :smile:"
+    StoreWriter(store.uri).commit([Delivery(replace(letter, error=error))])
+    damaged = [b"{", b"[1]", b"{}", b"[" * 100_000, b'{"notes": "\\ud800"}', b'{"run_id": 5}']
+    damaged += [b'{"candles_version": "x"}', b'{"planned": "many"}', b'{"rows": null}']
+    for report in damaged:
+        store.run("20240609-9").write("report.json", report)
+        run = look(store).runs[0]
+        assert run == {"run_id": "20240609-9", "outcome": "its report is damaged"}
+    store.run("20240609-9").write("report.json", b'{"outcome": "\\u001b]0;done"}')
+    monkeypatch.setenv("COLUMNS", "200")
+    for table in tables(look(store)):
+        console(stderr=False).print(table)
+    shown = capsys.readouterr().out
+    assert "[/b]" in shown
+    assert "\N{REPLACEMENT CHARACTER}]0;done" in shown
+    assert "\x1b" not in shown
+    assert "[/red] \N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER} :smile:" in shown
+    say([error])
+    assert "\x1b" not in capsys.readouterr().err
+
+
 def test_runs_are_listed_as_far_as_they_had_come(store: Store) -> None:
-    """Newest first; of one that was cut off, where it began. A past store shows no later ones."""
+    """Newest first; of one that was cut off, what it wrote. A past store shows no later ones."""
     told = [(run["run_id"][:8], run.get("candles_version")) for run in look(store).runs]
     assert told == [("20240602", None), ("20240601", 2), ("20240600", 1)]
-    assert look(store).runs[0]["began_version"] == 2
+    kit = Kit()
+    for run_id in ("20240602-1", "20240602-1", "20240603-1"):
+        written = kit.stored(kit.chunk(f"NSE_EQ|{kit._now()}", *JANUARY), run_id=run_id)
+        StoreWriter(store.uri).commit([written])
+    cut_off = look(store).runs[0]
+    assert (cut_off["began_version"], cut_off["candles_version"]) == (2, 4)
+    paper = StringIO()
+    for table in tables(look(store)):
+        Console(file=paper, width=80).print(table)
+    assert ["20240602-1", "cut", "off,", "or", "still", "2..4"] in [
+        line.replace("│", " ").split() for line in paper.getvalue().splitlines()
+    ]
     assert [run["run_id"][:8] for run in look(store.at(1)).runs] == ["20240600"]
     assert look(store.at(1)).candles_version == 1

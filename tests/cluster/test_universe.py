@@ -304,6 +304,9 @@ def test_names_of_one_instrument_are_taken_once_and_counted() -> None:
         "SBIN,\n",
         "NSE_EQ|INE062A01020\n",
         "Symbol\nSBIN\n  # not yet: TCS\n",
+        "# as a spreadsheet writes it, here\nSymbol;Name;ISIN Code\nSBIN;Bank, of India;INE062A01020\n",
+        "Name\tSymbol\nBank; of India\tSBIN\n",
+        "Name, short, legal;Symbol\nBank, of India;SBIN\n",
     ],
 )
 def test_a_listing_is_read_in_all_its_usual_shapes(tmp_path: Path, content: str) -> None:
@@ -341,11 +344,14 @@ def test_rows_that_name_nothing_are_not_dropped_in_silence(tmp_path: Path) -> No
         (b"# only a remark\n\n , ,\n", "names no symbol"),
         (b"Symbol,ISIN Code\n", "has a header and no symbol below it"),
         (b"a,b\nc,d\n", "none is called Symbol or ISIN Code"),
+        (b"SBIN;TCS\n", "none is called Symbol or ISIN Code"),
+        (b"Symbol,Name,symbol\nSBIN,x,TCS\n", "has several columns called Symbol"),
+        (b"ISIN;Symbol;ISIN\nx;SBIN;y\n", "has several columns called ISIN"),
         (b"Symbol\nSB\xffIN\n", "line 2: is not UTF-8 text"),
         (b"Symbol\n" + b"A" * (16 * 2**20), "is larger than 16 MB"),
         (b"A" * 200_000, "is no CSV: field larger"),
     ],
-    ids=["nothing", "remarks", "header", "columns", "latin", "large", "one large cell"],
+    ids=lambda value: value[:20].decode("latin-1") if isinstance(value, bytes) else "",
 )
 def test_a_file_that_is_no_listing_is_refused(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(UsageError) as caught:

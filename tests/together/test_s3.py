@@ -18,7 +18,7 @@ from deltalake import DeltaTable
 
 from actors.writer import object_store
 from tests.bucket import NAME, Bucket
-from tests.together.conftest import Scan
+from tests.together.conftest import Scan, contents, finished, watch
 from tests.together.test_scan import expected
 
 
@@ -61,7 +61,8 @@ def test_a_killed_run_in_a_bucket_resumes_and_status_and_export_agree(
     process.communicate()
 
     scan.exchange.set_latency(0.0)
-    done = scan.run()
+    seen = watch(scan.start())
+    done = finished(seen.code, seen.out, seen.err)
     assert done.code == 0, done.stderr
     truth = expected(scan)
     assert scan.rows() == truth
@@ -83,10 +84,12 @@ def test_a_killed_run_in_a_bucket_resumes_and_status_and_export_agree(
     out = scan.folder / "out.parquet"
     scan.ask("export", "--format", "parquet", "--out", str(out))
     assert pq.read_metadata(out).num_rows == rows.total()
-    look_for(bucket.secret, scan, [done.stderr, again.stderr, json.dumps(status)])
+    look_for(bucket.secret, scan, [done.stderr, again.stderr, json.dumps(status)], seen.ray_files)
 
 
-def look_for(secret: str, scan: ScanInBucket, texts: list[str]) -> None:
+def look_for(
+    secret: str, scan: ScanInBucket, texts: list[str], ray_files: dict[Path, bytes]
+) -> None:
     """In what was printed, in the bucket, in our folders, and in all that Ray wrote down."""
     objects = object_store.Objects(scan.store, object_store.options(scan.store))
     for entry in objects.get_file_info_selector(pafs.FileSelector("", recursive=True)):
@@ -95,11 +98,9 @@ def look_for(secret: str, scan: ScanInBucket, texts: list[str]) -> None:
                 texts.append(stream.read().decode())
     assert any('"event": "run.ended"' in text for text in texts), "no log was looked at"
     assert not [text for text in texts if secret in text]
-    ray_logs = Path("/tmp/ray/session_latest").resolve().parent
-    places = [scan.folder, Path(os.environ["CANDLEFLEET_STATE_DIR"]), ray_logs]
-    files = [path for place in places for path in place.rglob("*") if path.is_file()]
+    files = ray_files | contents(scan.folder, Path(os.environ["CANDLEFLEET_STATE_DIR"]))
     assert any(path.suffix == ".out" for path in files), "Ray's logs were not looked at"
-    assert not [path for path in files if secret.encode() in path.read_bytes()]
+    assert not [path for path, content in files.items() if secret.encode() in content]
 
 
 def test_what_keeps_us_out_is_told_before_anything_is_sent(

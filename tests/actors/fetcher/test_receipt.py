@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 import pyarrow as pa
 
-from actors.fetcher.receipt import failed, fetched, poisoned
+from actors.fetcher.receipt import failed, fetched
 from actors.market.candles import BARS, CANDLES, QUARANTINE
 from actors.market.chunk import Cause, Chunk, Status
 from actors.market.sessions import IST
@@ -84,4 +84,3 @@ def test_dead_letters_carry_their_cause() -> None:
         Cause.UNKNOWN_INSTRUMENT,
         "UDAPI100011",
     )
-    assert poisoned(CHUNK, 3, "r", NOW).receipt.cause is Cause.POISON

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from actors.limiter.actor import Limiter
 from actors.limiter.clock import Reading
+from actors.limiter.ledger import FILE_NAME
 from actors.limiter.terms import Fate, Permit, Settlement, Terms, is_stale
+from actors.market.errors import UsageError
 from actors.market.window import NS_PER_S, Window
 
 PATIENCE_S = 20.0
@@ -281,3 +285,32 @@ def test_two_runs_that_ask_for_many_share_what_there_is(tmp_path: Path) -> None:
     got = asyncio.run(play())
     assert sum(got) == 6
     assert min(got) >= 2
+
+
+def test_who_was_granted_some_is_answered_though_the_ledger_fails_at_the_next(
+    tmp_path: Path,
+) -> None:
+    """Three wait when the run is resumed; the disk takes one permit more, and then no other."""
+
+    async def play() -> None:
+        limiter, mine = Limiter(str(tmp_path)), terms((100, 1.0))
+        assert await acquire(limiter, mine, "run", "fetcher-1") is not None
+        with closing(sqlite3.connect(tmp_path / FILE_NAME)) as ledger:
+            ledger.execute(
+                "CREATE TRIGGER full BEFORE INSERT ON permits"
+                " WHEN (SELECT count(*) FROM permits) >= 3"
+                " BEGIN SELECT RAISE(ABORT, 'the disk is full'); END"
+            )
+        await limiter.pause("run")
+        callers = [
+            asyncio.ensure_future(limiter.acquire(mine, "run", "fetcher-1", count))
+            for count in (1, 2, 1)
+        ]
+        await asyncio.sleep(0)
+        await limiter.resume("run")
+        answers = asyncio.gather(*callers, return_exceptions=True)
+        first, second, third = await asyncio.wait_for(answers, PATIENCE_S)
+        assert (len(first), len(second)) == (1, 1)
+        assert isinstance(third, UsageError)
+
+    asyncio.run(play())

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 
 from actors.market.chunk import Cause
 from actors.market.memory import MemorySample, sample
-from actors.monitor.memory import HostMemory, MemoryGate, by_host
+from actors.monitor.memory import (
+    BREATH_EVERY_S,
+    BREATH_S,
+    HostMemory,
+    MemoryGate,
+    by_host,
+)
 from actors.monitor.progress import RATE_OVER_S, Counters, Tally
 
 tallies = st.builds(
@@ -52,16 +58,33 @@ def on(private_bytes: int) -> list[HostMemory]:
     return by_host([held("quiet", 1, 0), held("busy", 2, private_bytes)])
 
 
-def test_the_gate_closes_over_the_limit_and_opens_a_tenth_below() -> None:
+def test_the_gate_squeezes_over_the_limit_and_opens_a_tenth_below() -> None:
     """Between nine tenths and the whole it stays as it was."""
     gate = MemoryGate(1000)
-    assert gate.update(on(1000)) is None
-    reason = gate.update(on(1001))
-    assert reason is not None
-    assert "busy" in reason
-    assert gate.update(on(950)) is not None
-    assert gate.update(on(900)) is None
-    assert gate.update(on(950)) is None
+    assert gate.update(on(1000), 0.0) is None
+    squeeze = gate.update(on(1001), 0.0)
+    assert squeeze is not None
+    assert "busy" in squeeze.reason
+    assert gate.update(on(950), 1.0) is not None
+    assert gate.update(on(900), 2.0) is None
+    assert gate.update(on(950), 3.0) is None
+
+
+@given(st.lists(st.floats(0.01, 0.6), min_size=300, max_size=400))
+def test_over_the_limit_the_fleet_is_slowed_and_never_stopped(looks_s: list[float]) -> None:
+    """At once shut; then open for about a tenth of the time, for as long as memory stays short."""
+    gate, now_s, open_s, last_open_s = MemoryGate(1000), 0.0, 0.0, 0.0
+    squeeze = gate.update(on(2000), now_s)
+    for look_s in looks_s:
+        assert squeeze is not None
+        if not squeeze.is_shut:
+            open_s, last_open_s = open_s + look_s, now_s
+        assert now_s - last_open_s <= BREATH_EVERY_S
+        now_s += look_s
+        squeeze = gate.update(on(2000), now_s)
+    breaths = now_s / BREATH_EVERY_S
+    assert open_s <= (breaths + 1) * (BREATH_S + 0.6)
+    assert open_s >= (breaths - 2) * (BREATH_S - 0.6)
 
 
 def test_a_sample_of_this_process_is_plausible() -> None:

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from actors.market.candles import Delivery
 from actors.market.chunk import Cause, Status
-from actors.writer.batch import check, has_rows, layers, unanswered
+from actors.writer.batch import check, denies, has_rows, layers, unanswered
 from actors.writer.occupied import Occupied, extent, series
+from actors.writer.reading import Store
+from actors.writer.store import StoreWriter
 
 DAWN = date(2024, 1, 1)
 
@@ -30,7 +32,7 @@ def touch(one, other):
 
 @given(st.lists(orders, max_size=10), st.lists(orders, max_size=4))
 def test_layers_keep_the_order_of_what_overlaps(kit, batch, standing):
-    """Each delivery once; none touches another with rows in its layer; the later lies later."""
+    """Each delivery once; none touches another that tells of rows in its layer; the later lies later."""
     deliveries = [
         getattr(kit, outcome)(kit.chunk(key, DAWN + timedelta(n), DAWN + timedelta(n + more)))
         for key, n, more, outcome in batch
@@ -42,10 +44,10 @@ def test_layers_keep_the_order_of_what_overlaps(kit, batch, standing):
     depth = {id(d): depth for depth, layer in enumerate(found) for d in layer}
     assert sorted(map(id, deliveries)) == sorted(id(d) for layer in found for d in layer)
     for place, one in enumerate(deliveries):
-        if has_rows(one) and occupied.overlaps(one.receipt.chunk):
-            assert depth[id(one)] > 0  # nothing is appended where rows stand
+        if (has_rows(one) or denies(one)) and occupied.overlaps(one.receipt.chunk):
+            assert depth[id(one)] > 0  # nothing is appended where rows stand, nor overheard
         for other in deliveries[place + 1 :]:
-            if touch(one, other) and has_rows(one):
+            if touch(one, other) and (has_rows(one) or denies(one)):
                 assert depth[id(one)] < depth[id(other)]
             elif touch(one, other):  # without rows: looked at first in its layer
                 assert depth[id(one)] <= depth[id(other)]
@@ -95,6 +97,8 @@ def test_of_a_late_answer_the_days_are_left_that_no_newer_one_has(
         check(piece)
         assert chunk.first <= piece.receipt.chunk.first <= piece.receipt.chunk.last <= chunk.last
         assert piece.receipt.rows == (piece.candles.num_rows if piece.candles else 0)
+        if piece is not late:
+            assert (piece.receipt.status is Status.STORED) == (piece.receipt.rows > 0)
     rows = [row for piece in left if piece.candles for row in piece.candles.to_pylist()]
     whole = late.candles.to_pylist() if late.candles else []
     assert rows == [row for row in whole if row["date"] not in overtaken]
@@ -114,3 +118,17 @@ def test_a_late_answer_gives_way_to_newer_rows_though_their_chunk_has_failed(kit
     newer = replace(newer, status=Status.FAILED, cause=Cause.VANISHED)
     assert unanswered([late], [newer]) == []
     assert unanswered([late], [replace(newer, rows=0)]) == [late]
+
+
+def test_a_late_answer_that_lacks_what_stands_on_the_days_left_to_it_says_so(kit, uri):
+    """It had rows, but of other days; on these it is a denial like any other."""
+    chunk = kit.chunk("N|A", DAWN, DAWN + timedelta(30))
+    writer = StoreWriter(uri)
+    writer.commit([kit.stored(chunk)])
+    late = kit.stored(chunk, days=kit.days(chunk)[:10], run_id="late")
+    newer = kit.stored(kit.chunk("N|A", DAWN, DAWN + timedelta(14)), run_id="newer")
+    writer.commit([newer])
+    assert writer.recover([late]) == 1
+    (told,) = writer.receipts_of("late")
+    assert (told.cause, told.rows, len(kit.rows(uri))) == (Cause.VANISHED, 0, 31)
+    assert Store(uri).candles(final_only=True).to_arrow().num_rows == 15

@@ -86,7 +86,7 @@ def look(store):
     """Everything that can be asked of a store, in plain values."""
     rows = store.candles().to_arrow().to_pylist() if store.holdings() else []
     receipts = sorted(store.receipts().to_pylist(), key=str)
-    return store.candles_version(), rows, receipts, store.holdings(), store.held(), store.symbols()
+    return store.candles_version(), rows, receipts, store.holdings(), store.symbols()
 
 
 def test_every_version_looks_as_it_did_when_it_was_the_newest(history):
@@ -108,6 +108,17 @@ def test_a_past_store_stays_where_it_is(kit, history):
     StoreWriter(uri).commit([kit.stored(kit.chunk(SBIN, *JANUARY), 9.0)])
     assert look(then) == looks[1]
     assert then.candles(as_of=2).to_arrow().num_rows == 31 + 29 * 2
+
+
+def test_a_store_that_stands_still_answers_of_one_moment(kit, uri):
+    """Whatever is written after, and asked first after that."""
+    StoreWriter(uri).commit([kit.stored(kit.chunk(SBIN, *JANUARY))])
+    still, before = Store(uri).still(), look(Store(uri))
+    StoreWriter(uri).commit(
+        [kit.stored(kit.chunk(NIFTY, *JANUARY)), kit.empty(kit.chunk(SBIN, *FEBRUARY))]
+    )
+    assert look(still) == before != look(Store(uri))
+    assert look(still.at(0)) == look(Store(uri).at(0))
 
 
 def test_what_was_not_there_is_refused(history):

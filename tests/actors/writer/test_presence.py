@@ -20,7 +20,8 @@ DAILY, MINUTES = Timeframe.parse("1day"), Timeframe.parse("5minute")
 
 @pytest.fixture(scope="module")
 def full(kit, tmp_path_factory):
-    """Three instruments over the turn of a year; every third of their daily bars saw no trade."""
+    """Three instruments over the turn of a year; every third of their daily bars saw no trade,
+    every fifth is not final."""
     uri = str(tmp_path_factory.mktemp("full") / "store")
     writer = StoreWriter(uri)
     for key in (SBIN, NIFTY, QUOTED):
@@ -30,6 +31,9 @@ def full(kit, tmp_path_factory):
         place = daily.candles.column_names.index("volume")
         field = daily.candles.schema.field(place)
         candles = daily.candles.set_column(place, field, pa.array(volume, pa.int64()))
+        final = [day.day % 5 != 0 for day in daily.candles["date"].to_pylist()]
+        place = candles.column_names.index("final")
+        candles = candles.set_column(place, candles.schema.field(place), pa.array(final))
         writer.commit([replace(daily, candles=candles)])
     return uri
 
@@ -39,7 +43,7 @@ def counted(uri, keys, timeframe, first, last):
     rows = pa.concat_tables(tables).to_pylist()
     assert len(rows) == len({(row["instrument_key"], row["date"]) for row in rows})
     return {
-        (row["instrument_key"], row["date"]): (row["bars"], row["traded"])
+        (row["instrument_key"], row["date"]): (row["bars"], row["traded"], row["final"])
         for row in rows
         if row["instrument_key"] in keys and first <= row["date"] <= last
     }
@@ -53,13 +57,15 @@ def test_bars_are_counted_as_a_loop_over_the_candles_would(full, timeframe, few,
     first, last = SPAN[0] + timedelta(days=3), SPAN[1] - timedelta(days=3)
     keys = [SBIN, QUOTED, NIFTY]
     candles = Store(full).candles(symbols=keys, timeframe=timeframe, first=first, last=last)
-    bars, traded = Counter(), Counter()
+    bars, traded, final = Counter(), Counter(), Counter()
     for row in candles.to_arrow().to_pylist():
         series = row["instrument_key"], row["date"]
         bars[series] += 1
         traded[series] += bool(timeframe == MINUTES or row["volume"] or "INDEX" in series[0])
-    expected = {series: (n, traded[series]) for series, n in bars.items()}
+        final[series] += row["final"]
+    expected = {series: (n, traded[series], final[series]) for series, n in bars.items()}
     assert counted(full, keys, timeframe, first, last) == expected
+    assert (final.total() < bars.total()) is (timeframe == DAILY)
     assert any(n > traded[series] for series, n in bars.items()) is (timeframe == DAILY)
 
 

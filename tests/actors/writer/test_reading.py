@@ -61,7 +61,7 @@ def test_a_store_that_is_not_there_is_empty(tmp_path):
     assert (
         store.receipts().num_rows == store.dead_letters().num_rows == store.latest().num_rows == 0
     )
-    assert (store.held(), store.holdings(), store.runs(), store.symbols()) == ({}, [], [], {})
+    assert (store.holdings(), store.runs(), store.symbols()) == ([], [], {})
     for look in (store.candles, lambda: store.at(0)):
         with pytest.raises(UsageError, match="there is no store at .*nowhere"):
             look()
@@ -189,13 +189,10 @@ def test_symbols_may_stand_for_several_instruments(full):
     assert Store(full).symbols()["SBIN"] == [BSE_SBIN, SBIN]
 
 
-def test_held_and_dead_letters_come_from_the_receipts(kit, uri):
-    """A failure is no coverage; an empty answer is."""
+def test_dead_letters_come_from_the_receipts(kit, uri):
     ok, empty, bad = (kit.chunk(key, *SPAN) for key in (SBIN, NIFTY, QUOTED))
     StoreWriter(uri).commit([kit.stored(ok), kit.empty(empty), kit.failed(bad)])
     store = Store(uri)
-    assert {key for key, _ in store.held()} == {SBIN, NIFTY}
-    assert store.held()[SBIN, "1day"][0][:2] == SPAN
     assert store.dead_letters()["chunk_id"].to_pylist() == [bad.id]
     assert store.dead_letters()["status"].to_pylist() == [Status.FAILED]
 

@@ -41,7 +41,7 @@ sys.stdin.buffer.read()
 """
 
 
-def look(place: Path, wait_s: float = 0.0) -> list:
+def look(place: Path, wait_s: float | None = None) -> list:
     """At what is abandoned, leaving it there."""
     found = []
     with contextlib.suppress(InterruptedError), abandoned(place, wait_s) as left:

@@ -59,7 +59,10 @@ def test_what_is_missing_is_told_and_exit_code_1(store, tmp_path, exchange):
     assert {gap["symbol"] for gap in told["gaps"]} == {"TCS"}
     assert len(told["undecided"]) == 10
     for one in told["series"]:
-        assert one["due"] == one["there"] + sum(one["explained"].values()) + one["missing"]
+        assert (
+            one["due"]
+            == one["there"] + sum(one["explained"].values()) + one["missing"] + one["unconfirmed"]
+        )
     assert exchange.judge()["requests"] == before
 
 
@@ -127,9 +130,13 @@ def test_derived_bars_that_are_gone_are_made_again_of_their_minutes(tmp_path, ex
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "CONFIG"),
-        (["--store", "STORE", "--fetch"], "CONFIG"),
-        (["--store", "nowhere"], "nowhere"),
+        ([], "give a CONFIG, or --store URI"),
+        (["--store", "STORE", "--fetch"], "--fetch: needs a CONFIG"),
+        (["absent.yaml", "--fetch", "--version", "1"], "--version and --as-of look back"),
+        (["--store", "STORE", "--version", "9"], "--version: there is no version 9"),
+        (["--store", "nowhere"], "--store: there is no store at"),
+        (["--store", "STORE", "--from", "1999-01-01", "--to", "1999-01-02"], "was never asked"),
+        (["--store", "STORE", "--from", "2024-02-02", "--to", "2024-02-01"], "comes after"),
         (["--store", "STORE", "--from", "1/2/24"], "--from"),
         (["absent.yaml"], "absent.yaml"),
     ],

@@ -76,6 +76,22 @@ def test_an_insane_answer_still_holds_every_good_row(seed):
     assert len([row for row in spoiled if row in ROWS]) == len(ROWS) - 3
 
 
+def test_an_answer_without_numbers_still_holds_every_good_row():
+    """Between them NaN, both infinities, and an integer no float can hold."""
+    odd = damaged(Fault.NO_NUMBERS, Answer(200, BODY, candles=True), random.Random(0), 0.1)
+    rows = candles(odd)
+    assert [row for row in rows if row in ROWS] == ROWS
+    assert len(rows) == len(ROWS) + 4
+    assert b"NaN" in odd.body
+    assert b"-Infinity" in odd.body
+
+
+def test_what_is_no_utf8_is_so_by_one_byte():
+    broken = damaged(Fault.NO_UTF8, Answer(200, BODY, candles=True), random.Random(0), 0.1)
+    with pytest.raises(UnicodeDecodeError):
+        broken.body.decode()
+
+
 def test_what_holds_no_candles_is_not_damaged():
     """A refusal is passed on."""
     refusal = Answer(400, b"{}")

@@ -27,6 +27,15 @@ def start(*flags: str, stdin=subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     )
 
 
+def test_it_is_heard_on_this_machine_only():
+    """Nobody else can reach what it serves and controls."""
+    with run_lookalike() as exchange:
+        connections = psutil.Process(exchange.pid).net_connections()
+        heard = [each.laddr for each in connections if each.status == psutil.CONN_LISTEN]
+        assert [f"http://{at.ip}:{at.port}" for at in heard] == [exchange.base_url]
+        assert [at.ip for at in heard] == ["127.0.0.1"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("flags", [(), ("--with-parent",)])
 def test_a_signal_ends_it_cleanly(number, flags):

@@ -67,6 +67,7 @@ def test_an_answer_without_a_match_keeps_its_columns(asked):
 
 
 def test_a_place_that_will_not_do_is_refused_before_anything_is_asked(tmp_path):
+    store = Store(str(tmp_path / "store"))
     precious = tmp_path / "precious.csv"
     precious.write_text("x")
     for form, out, said in [
@@ -76,5 +77,5 @@ def test_a_place_that_will_not_do_is_refused_before_anything_is_asked(tmp_path):
         (Form.PARQUET, None, "says where the parquet file goes"),
     ]:
         with pytest.raises(UsageError, match=said):
-            files.refuse(form, out, overwrite=False)
-    files.refuse(Form.CSV, precious, overwrite=True)
+            files.refuse(form, out, store, overwrite=False)
+    files.refuse(Form.CSV, precious, store, overwrite=True)

@@ -23,7 +23,7 @@ from cluster.days import Days
 from cluster.verify.answers import answers
 from cluster.verify.counts import Counts
 from cluster.verify.examination import Examination
-from cluster.verify.judgement import Reason
+from cluster.verify.judgement import Grade, Reason
 from tests.cluster.test_coverage import is_held
 
 DAY = timedelta(days=1)
@@ -40,6 +40,7 @@ class World:
     wanted: dict  # series: days
     receipts: list[Receipt]
     bars: dict  # series: {day: bars}
+    provisional: dict  # series: days on which one of them is not final
 
 
 #: Whole worlds, drawn by hand: one by one, hypothesis would mostly draw empty ones.
@@ -52,7 +53,7 @@ def world(seed):
     minutes = draw.randrange(12 * 24 * 60)
     now = datetime(2024, 2, 6, tzinfo=IST) + timedelta(minutes=minutes)
     closed = draw.sample(SPAN, 3)
-    bars, receipts, wanted = {}, [], {}
+    bars, provisional, receipts, wanted = {}, {}, [], {}
     for key in KEYS:
         listed = draw.choice([FIRST, FIRST, draw.choice(SPAN)])
         idle = draw.sample(SPAN, draw.choice([0, 1, 4]))
@@ -61,12 +62,13 @@ def world(seed):
             days = {frame.bar_days(day)[0] for day in open_ if draw.random() < 0.95}
             days |= {frame.bar_days(day)[0] for day in draw.sample(SPAN, draw.choice([0, 0, 0, 1]))}
             bars[key, frame] = {day: draw.randint(1, 3) for day in sorted(days)}
+            provisional[key, frame] = {day for day in sorted(days) if draw.random() < 0.2}
             if draw.random() < 0.8:
                 wanted[key, frame] = whole(frame, *span(draw))
             receipts += [
                 receipt(draw, key, frame, now, bars) for _ in range(draw.choice([0, 1, 1, 2, 3]))
             ]
-    return World(now, wanted, receipts, bars)
+    return World(now, wanted, receipts, bars, provisional)
 
 
 def span(draw):
@@ -75,19 +77,21 @@ def span(draw):
 
 def receipt(draw, key, frame, now, bars):
     first, last = span(draw)
-    status = draw.choices(list(Status), weights=[8, 1, 1])[0]
+    status = draw.choices(list(Status), weights=[8, 1, 2])[0]
     rows = sum(n for day, n in bars[key, frame].items() if day in whole(frame, first, last))
     rows += draw.choice([0, 0, 0, 1, 2, -1])
     at = now - timedelta(seconds=draw.randrange(14 * 24 * 3600), microseconds=draw.randrange(10**6))
     chunk = Chunk(key, key, frame, first, last)
     stored = status is Status.STORED
+    has_rows = stored or (status is Status.FAILED and draw.random() < 0.5)  # it lacked others
     told = at - timedelta(days=1) if stored and draw.random() < 0.04 else None
     return Receipt(
         chunk=chunk,
         status=status,
         run_id="r",
         fetched_at=at,
-        rows=max(0, rows) if stored else 0,
+        rows=max(0, rows) if has_rows else 0,
+        quarantined=draw.choice([0, 0, 0, 0, 1]),
         attempts=draw.choice([0, 1, 1, 1]),
         outdates=told,
         final=draw.random() < 0.8,
@@ -129,9 +133,10 @@ class Naive:
     def given_by(self, key, frame, day):
         """Of them, the provider's: what was made of minutes, without a request, says nothing new.
 
-        Nor does one that counts rows of which nobody knows where they are.
+        Nor does one that counts rows of which nobody knows where they are, or of which some are put aside.
         """
         held = [r for r in self.held_by(key, frame, day) if r.attempts or frame != MINUTES]
+        held = [r for r in held if not r.quarantined]
         return [r for r in held if r not in self.audit(key, frame)[1]]
 
     def is_stale(self, receipt):
@@ -147,7 +152,8 @@ class Naive:
 
     def audit(self, key, frame):
         """Losses as (days, least rows, most rows), and the receipts whose rows cannot be accounted for."""
-        stored = [r for r in self.of(key, frame, [Status.STORED]) if r.rows]
+        told = self.of(key, frame, list(Status))  # one that failed may have done either
+        stored = [r for r in told if r.rows or r.revised]  # rows brought, or taken away
         losses, doubtful, accounted = [], [], set()
         for receipt in sorted(stored, key=lambda r: r.fetched_at, reverse=True):
             mine = days_of(receipt)
@@ -200,7 +206,7 @@ class Naive:
             for frame in self.all_frames()
             for day in self.world.bars[key, frame]
         ]
-        stored = [r for r in self.world.receipts if r.status is Status.STORED and r.rows]
+        stored = [r for r in self.world.receipts if r.rows]
         firsts += [
             r.chunk.timeframe.bar_days(r.chunk.last)[1]
             for r in stored
@@ -247,7 +253,8 @@ class Naive:
                 return Reason.NOT_FINAL
             return Reason.NEVER_ASKED
         if present:
-            return None
+            in_doubt = label in self.world.provisional[key, frame]
+            return Reason.FAILED if in_doubt and self.dead_letter(key, frame, days) else None
         others = [f for f in (DAILY, MINUTES) if f != frame]
         traded = any(self.has_bar(key, day, others) for day in days)
         silent = min(self.silent(key, frame, day) for day in days)
@@ -255,12 +262,12 @@ class Naive:
             return Reason.LOST
         if traded:
             return Reason.MISSING
-        if self.held_by(key, frame, label, [Status.EMPTY]):
-            return Reason.EMPTY
         if days[-1] < self.listed_by(key):
             return Reason.BEFORE_LISTING
-        given = len(self.given_by(key, frame, label))
-        return Reason.NO_TRADE if given + silent >= 2 else Reason.UNCONFIRMED
+        told = len(self.given_by(key, frame, label)) + silent
+        if told == 0 and any(r.quarantined for r in held):
+            return Reason.GARBLED
+        return Reason.NO_TRADE if told >= 2 else Reason.UNCONFIRMED
 
     def dead_letter(self, key, frame, days):
         """A chunk's newest receipt says failed, and no answer since covers its days."""
@@ -292,9 +299,10 @@ def examination(world):
     counts = Counts(keys, days)
     for frame in frames:
         rows = [
-            {"instrument_key": key, "date": day, "bars": n, "traded": n}
+            {"instrument_key": key, "date": day, "bars": n, "traded": n, "final": final}
             for key in KEYS
             for day, n in world.bars[key, frame].items()
+            for final in [n - (day in world.provisional[key, frame])]
         ]
         counts.take(frame, [pa.Table.from_pylist(rows, schema=COUNTS)])
     wanted = {
@@ -323,13 +331,14 @@ def test_every_gap_is_the_one_a_loop_over_days_would_find(seed):
             expected = [
                 (reason, run[0][0], frame.bar_days(run[-1][0])[1], len(run))
                 for reason, run in runs
-                if reason is not None and reason.is_gap
+                if reason is not None and reason.grade
             ]
             found = [(g.reason, g.first, g.last, g.sessions) for g in verdict.gaps if g.sessions]
             assert found == expected
             assert verdict.due == len(due)
             assert verdict.there == sum(reason is None for _, reason in due)
-            assert verdict.due == verdict.there + sum(verdict.explained.values()) + verdict.missing
+            open_ones = verdict.sessions(Grade.UNCONFIRMED) + verdict.sessions(Grade.GAPS)
+            assert verdict.due == verdict.there + sum(verdict.explained.values()) + open_ones
 
 
 @settings(max_examples=40, deadline=None)

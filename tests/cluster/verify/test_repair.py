@@ -15,7 +15,7 @@ from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 from cluster.derive import compute
 from cluster.derived import due, is_derived
-from cluster.verify.judgement import Reason
+from cluster.verify.judgement import Grade, Reason
 from cluster.verify.repair import make_again, repair
 from cluster.verify.verification import verify
 from tests.cluster.verify.conftest import CIPLA, NOW, SBIN, delivery, wants
@@ -39,7 +39,7 @@ def test_derived_bars_are_repaired_by_their_minutes_or_by_making_them(tmp_path):
         [delivery(chunk, at=NOW) for chunk in repair(found, derive=True).chunks]
     )
     derive(uri, some)
-    assert verify(Store(uri), some, NOW + timedelta(hours=1)).is_complete
+    assert verify(Store(uri), some, NOW + timedelta(hours=1)).grade is Grade.COMPLETE
 
     for table in ("candles", "chunks"):
         DeltaTable(f"{uri}/{table}").delete("timeframe = '5minute'")

@@ -1,0 +1,37 @@
+"""Verbs that keep a Ray cluster on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cluster.cli.options import say
+from cluster.state import state_dir
+
+MIB = 2**20
+
+
+def up(
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="With Ray's dashboard, on this machine only.")
+    ] = False,
+) -> None:
+    """Keep a Ray cluster on this machine, so that runs start at once; `down` ends it."""
+    from cluster import kept
+
+    found, is_new = kept.up(state_dir(), dashboard=dashboard)
+    held_mb = kept.held_bytes(found) / MIB
+    said = "It is up" if is_new else "It is up already"
+    say([f"{said}: a Ray cluster at {found.address}, process {found.pid}, {held_mb:,.0f} MB."])
+    if found.dashboard:
+        say([f"Dashboard: {found.dashboard}"])
+    if (reason := found.differs()) is not None:
+        say([f"Runs will not use it, for {reason}: `candlefleet down`, then `up`, renews it."])
+
+
+def down() -> None:
+    """End the Ray cluster that `up` keeps on this machine."""
+    from cluster import kept
+
+    say(["It is down." if kept.down(state_dir()) else "None was up."])

@@ -1,0 +1,172 @@
+"""The local cluster that `candlefleet up` keeps for the runs to come, until `candlefleet down`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+from filelock import FileLock, Timeout
+
+from actors.market.errors import CandlefleetError
+from cluster import local_cluster
+from cluster.local_cluster import DASHBOARD, STAY, Cluster
+
+_FILE = "cluster.json"
+_LOCK_FILE = "cluster.lock"
+LOCKED_WITHIN_S = local_cluster.READY_WITHIN_S + local_cluster.ENDED_WITHIN_S
+
+#: What actors read from the environment, by the beginnings of its names.
+_HEEDED = (
+    *("UPSTOX_", "AWS_", "SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+)
+
+_PACKAGES = ("actors", "cluster")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is written down of it."""
+
+    address: str
+    pid: int
+    mark: str  # on the command line of its head; the number alone may be another process's by now
+    dashboard: str | None = None  # its URL
+    code: str = ""  # digests of what its actors are made of, and of what they heed
+    environment: str = ""
+    salt: str = ""
+
+    def process(self) -> psutil.Process | None:
+        """The head that holds it, if it is alive.
+
+        When it began would not tell: that moves when the clock is set.
+        """
+        with suppress(psutil.Error):
+            process = psutil.Process(self.pid)
+            if (
+                STAY + self.mark in process.cmdline()
+            ):  # of a dead one nobody has buried, it is empty
+                return process
+        return None
+
+    def differs(self) -> str | None:
+        """Why this process's run must not use it, in words; None if it may."""
+        if self.code != code_digest():
+            return "it was started by other code than this"
+        if self.environment != environment_digest(self.salt):
+            return "it was started with another token, proxy or AWS environment"
+        return None
+
+    def as_cluster(self) -> Cluster:
+        return Cluster(
+            "the cluster that `candlefleet up` keeps",
+            lambda _is_over: self.address,
+            is_lost=lambda: self.process() is None,
+        )
+
+
+def find(state_dir: Path) -> Kept | None:
+    """The one that is kept, if it is alive."""
+    try:
+        told = json.loads((state_dir / _FILE).read_text(encoding="utf-8"))
+        # Another version of ours may have written down more, or less.
+        kept = Kept(**{each.name: told[each.name] for each in fields(Kept) if each.name in told})
+    except (OSError, TypeError, ValueError):
+        return None
+    return kept if kept.process() is not None else None
+
+
+def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
+    """Start one, unless one is up. Returns it, and whether it is new."""
+    with _locked(state_dir):
+        kept = find(state_dir)
+        if kept is not None:
+            return kept, False
+        os.environ.update(local_cluster.QUIET | local_cluster.environment(state_dir))
+        mark = secrets.token_hex(8)
+        head = local_cluster.start_head(*[DASHBOARD] * dashboard, stay=mark)
+        process = psutil.Process(head.pid)
+        try:
+            told = local_cluster.ready(head)
+            assert told is not None
+            salt = secrets.token_hex(16)
+            kept = Kept(
+                address=told.address,
+                pid=head.pid,
+                mark=mark,
+                dashboard=told.dashboard,
+                code=code_digest(),
+                environment=environment_digest(salt),
+                salt=salt,
+            )
+            _write(state_dir / _FILE, kept)
+        except BaseException:  # Ctrl-C too
+            local_cluster.end_head(process)
+            raise
+        return kept, True
+
+
+def down(state_dir: Path) -> bool:
+    """End it, and all it holds. Returns whether there was one."""
+    with _locked(state_dir):
+        kept = find(state_dir)
+        process = kept.process() if kept else None
+        if process is not None:
+            local_cluster.end_head(process)
+        (state_dir / _FILE).unlink(missing_ok=True)
+        return process is not None
+
+
+def held_bytes(kept: Kept) -> int:
+    """What its processes hold in memory now, what they share counted once where the system can tell."""
+    process, held = kept.process(), 0
+    for each in [process, *process.children(recursive=True)] if process else []:
+        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            full = each.memory_full_info()
+            held += getattr(full, "pss", full.uss)
+    return held
+
+
+def code_digest() -> str:
+    """Of all that workers would load, by what the file system says of it: enough to notice an upgrade."""
+    source = Path(__file__).parents[1]
+    files = sorted(path for package in _PACKAGES for path in (source / package).rglob("*.py"))
+    told = [f"{path} {path.stat().st_size} {path.stat().st_mtime_ns}" for path in files]
+    return _digest([sys.executable, sys.version, version("ray"), *told])
+
+
+def environment_digest(salt: str) -> str:
+    """Salted: it cannot be told from the file whether two tokens are the same."""
+    heeded = {n: v for n, v in os.environ.items() if n.upper().startswith(_HEEDED)}
+    return _digest([salt, *(f"{name}={value}" for name, value in sorted(heeded.items()))])
+
+
+def _digest(parts: list[str]) -> str:
+    return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _write(path: Path, kept: Kept) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    local_cluster.write_privately(fresh, json.dumps(asdict(kept)))
+    fresh.replace(path)
+
+
+@contextmanager
+def _locked(state_dir: Path) -> Iterator[None]:
+    """One `up` or `down` at a time."""
+    state_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(state_dir / _LOCK_FILE, timeout=LOCKED_WITHIN_S):
+            yield
+    except Timeout:
+        raise CandlefleetError("another `up` or `down` does not come to its end") from None

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from actors.upstox.token import TokenSource
+from cluster import local_cluster
+from cluster.choice import cluster_for
+from cluster.cli.options import console
+from cluster.kept import Kept, code_digest, down, environment_digest, find
+from cluster.provider import Provider
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[int]:
+    """A process with the command line of a head that stays."""
+    command = [sys.executable, "-c", "input()", f"{local_cluster.STAY}m4rk"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        yield process.pid
+
+
+@pytest.fixture
+def kept(head: int) -> Kept:
+    return Kept(
+        address="127.0.0.1:6379",
+        pid=head,
+        mark="m4rk",
+        dashboard=None,
+        code=code_digest(),
+        environment=environment_digest("salt"),
+        salt="salt",
+    )
+
+
+def written(folder: Path, kept: Kept) -> Path:
+    path = folder / "cluster.json"
+    path.write_text(json.dumps(asdict(kept)))
+    return path
+
+
+def test_what_was_written_down_is_found_again_while_its_process_lives(
+    tmp_path: Path, kept: Kept
+) -> None:
+    path = written(tmp_path, kept)
+    assert find(tmp_path) == kept
+    assert path.exists()
+
+
+def test_a_clock_that_is_set_makes_nobody_another(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a process began is reckoned from the clock: after a sleep it has begun at another time."""
+    written(tmp_path, kept)
+    began = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: began(process) + 3600)
+    assert find(tmp_path) == kept
+
+
+def test_what_another_version_wrote_down_is_found_and_not_used(tmp_path: Path, kept: Kept) -> None:
+    told = asdict(kept) | {"colour": "green"}
+    del told["code"]
+    (tmp_path / "cluster.json").write_text(json.dumps(told))
+    found = find(tmp_path)
+    assert found is not None
+    assert found.pid == kept.pid
+    assert "other code" in str(found.differs())
+
+
+@pytest.mark.parametrize(
+    "left", ["another process by that number", "no process", "half a file", "something else"]
+)
+def test_what_a_dead_one_left_is_not_found_and_cleared_away_by_down_alone(
+    tmp_path: Path, kept: Kept, left: str
+) -> None:
+    """Whoever merely looks holds no lock, and might take away what `up` writes just then."""
+    path = written(tmp_path, kept)
+    if left == "another process by that number":
+        written(tmp_path, replace(kept, pid=os.getpid()))
+    elif left == "no process":
+        written(tmp_path, replace(kept, pid=2**22 + 1))
+    else:
+        path.write_text('{"address": "127' if left == "half a file" else "[1]")
+    assert find(tmp_path) is None
+    assert path.exists()
+    assert down(tmp_path) is False
+    assert not path.exists()
+
+
+def test_runs_of_other_code_or_another_token_do_not_use_it(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kept.differs() is None
+    assert "other code" in str(replace(kept, code="older").differs())
+    monkeypatch.setenv("UPSTOX_ACCESS_TOKEN", "t0ken")
+    assert "another token" in str(kept.differs())
+    assert replace(kept, environment=environment_digest("salt")).differs() is None
+
+
+def test_a_changed_file_is_other_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("cluster.kept.__file__", str(tmp_path / "cluster" / "kept.py"))
+    source = tmp_path / "actors" / "fetcher" / "actor.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("a = 1")
+    before = code_digest()
+    assert code_digest() == before
+    source.write_text("a = 12")
+    assert code_digest() != before
+
+
+def test_a_password_is_made_once_and_is_the_users_alone(tmp_path: Path) -> None:
+    first = local_cluster.environment(tmp_path / "state")
+    assert local_cluster.environment(tmp_path / "state") == first
+    token = Path(first["RAY_AUTH_TOKEN_PATH"])
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert len(token.read_text()) == 64
+
+
+def test_a_run_with_a_budget_of_its_own_keeps_off_the_cluster_that_is_up(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its limiter stays there, and would go on writing that budget's ledger for all runs after."""
+    state = tmp_path / "state"
+    state.mkdir()
+    monkeypatch.setenv("CANDLEFLEET_STATE_DIR", str(state))
+    monkeypatch.setattr(local_cluster, "begun", lambda: pytest.fail("it started one"))
+    written(state, kept)
+
+    def chosen(place: Path, address: str | None) -> str | None:
+        provider = Provider("http://127.0.0.1", "http://127.0.0.1", TokenSource(), place)
+        with cluster_for(provider, address, console()) as cluster:
+            return cluster.address(lambda: False)
+
+    for name in (*local_cluster.QUIET, *local_cluster.environment(state)):
+        monkeypatch.setenv(name, "")  # so that they are put back
+    assert chosen(state, None) == kept.address
+    assert chosen(state, "127.0.0.1:1") == "127.0.0.1:1"
+    with pytest.raises(pytest.fail.Exception, match="it started one"):
+        chosen(tmp_path, None)
+    with pytest.raises(pytest.fail.Exception, match="it started one"):
+        chosen(state, "local")

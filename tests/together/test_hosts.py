@@ -1,0 +1,232 @@
+"""Separate hosts, as far as one machine has them: each node in a network namespace of its own, on one switch.
+
+The provider is on every host's own loopback: a relay over a Unix socket, which no network is needed for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from cluster.lookalike.launch import run_lookalike
+from cluster.lookalike.settings import Settings
+from tests.together import laws
+from tests.together.conftest import Scan, finish
+from tests.together.test_faults import until
+from tests.together.test_nodes import events
+
+#: A host that answers nothing for some six seconds is dead.
+HEALTH = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "3",
+    "RAY_enable_worker_prestart": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_AUTH_MODE": "disabled",  # the user's own token is none of a test's business
+}
+NOTICED_WITHIN_S = 30.0  # by a busy machine
+RATE = (20, 1.0)
+THREADS = 2
+PORT = 6399
+
+RELAY = textwrap.dedent("""
+    import asyncio, sys
+
+    async def main(listen, connect):
+        async def pump(reader, writer):
+            try:
+                while piece := await reader.read(65536):
+                    writer.write(piece)
+                    await writer.drain()
+            except OSError:
+                pass
+            writer.close()
+
+        async def serve(reader, writer):
+            try:
+                there = await dial()
+            except OSError:
+                return writer.close()
+            await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
+
+        def dial():
+            if connect.isdigit():
+                return asyncio.open_connection("127.0.0.1", int(connect))
+            return asyncio.open_unix_connection(connect)
+
+        if listen.isdigit():
+            server = await asyncio.start_server(serve, "127.0.0.1", int(listen))
+        else:
+            server = await asyncio.start_unix_server(serve, listen)
+        await server.serve_forever()
+
+    asyncio.run(main(*sys.argv[1:]))
+""")
+
+
+def run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, timeout=90)
+
+
+def is_fetcher(pid: int) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).name().startswith("ray::Fetcher")
+    return False
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """A switch, and hosts on it: `10.213.7.1`, `10.213.7.2` and so on."""
+
+    switch: str
+    names: tuple[str, ...]
+
+    @property
+    def head(self) -> str:
+        return f"{self.ip(0)}:{PORT}"
+
+    def ip(self, number: int) -> str:
+        return f"10.213.7.{number + 1}"
+
+    def within(self, number: int) -> tuple[str, ...]:
+        return ("ip", "netns", "exec", self.names[number])
+
+    def start_ray(self, number: int) -> None:
+        role = ["--head", f"--port={PORT}", "--include-dashboard=false"]
+        if number:
+            role = [f"--address={self.head}"]
+        ray = str(Path(sys.executable).with_name("ray"))
+        run(
+            *self.within(number),
+            *("env", *(f"{name}={value}" for name, value in HEALTH.items())),
+            *(ray, "start", *role, f"--node-ip-address={self.ip(number)}"),
+            *("--num-cpus=1", "--object-store-memory=80000000"),
+        )
+
+    def pids(self, number: int) -> list[int]:
+        command = ("ip", "netns", "pids", self.names[number])
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        return list(map(int, found.stdout.split()))
+
+    def workers(self) -> list[int]:
+        """Hosts beside the head on which a fetcher is at work."""
+        return [number for number in (1, 2) if any(map(is_fetcher, self.pids(number)))]
+
+    def cut_off(self, number: int) -> None:
+        """Pull its cable."""
+        run("ip", "-n", self.switch, "link", "set", f"port{number}", "down")
+
+    def kill_all_on(self, number: int) -> None:
+        for pid in self.pids(number):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def hosts() -> Iterator[Hosts]:
+    """A head and two workers."""
+    label = f"cf{os.getpid()}"
+    made = Hosts(f"{label}-switch", tuple(f"{label}-{name}" for name in ("head", "one", "two")))
+    if shutil.which("ip") is None:
+        pytest.skip("no `ip` (iproute2) to make network namespaces with")
+    try:
+        lay_cables(made)
+    except subprocess.CalledProcessError as error:
+        pull_down(made)
+        pytest.skip(f"may not make network namespaces: {error.stderr.decode().strip()}")
+    try:
+        for number in range(len(made.names)):
+            made.start_ray(number)
+        yield made
+    finally:
+        pull_down(made)
+
+
+def lay_cables(hosts: Hosts) -> None:
+    for name in (hosts.switch, *hosts.names):
+        run("ip", "netns", "add", name)
+        run("ip", "-n", name, "link", "set", "lo", "up")
+    run("ip", "-n", hosts.switch, "link", "add", "bridge", "type", "bridge")
+    run("ip", "-n", hosts.switch, "link", "set", "bridge", "up")
+    for number, name in enumerate(hosts.names):
+        port = f"port{number}"
+        ends = ("type", "veth", "peer", "name", "eth0", "netns", name)
+        run("ip", "-n", hosts.switch, "link", "add", port, *ends)
+        run("ip", "-n", hosts.switch, "link", "set", port, "master", "bridge", "up")
+        run("ip", "-n", name, "address", "add", f"{hosts.ip(number)}/24", "dev", "eth0")
+        run("ip", "-n", name, "link", "set", "eth0", "up")
+
+
+def pull_down(hosts: Hosts) -> None:
+    for number, name in enumerate(hosts.names):
+        hosts.kill_all_on(number)
+        subprocess.run(("ip", "netns", "delete", name), capture_output=True, check=False)
+    subprocess.run(("ip", "netns", "delete", hosts.switch), capture_output=True, check=False)
+
+
+@contextlib.contextmanager
+def relayed(hosts: Hosts, url: str, folder: Path) -> Iterator[None]:
+    """The server at `url`, on this machine's loopback, is at the same address of every host."""
+    port, line = str(urlsplit(url).port), str(folder / "line")
+    python = (sys.executable, "-c", RELAY)
+    relays = [subprocess.Popen((*python, line, port))]
+    relays += [
+        subprocess.Popen((*hosts.within(number), *python, port, line))
+        for number in range(len(hosts.names))
+    ]
+    try:
+        yield
+    finally:
+        for relay in relays:
+            relay.kill()
+            relay.wait()
+
+
+@pytest.mark.timeout(400)  # three hosts start one after the other
+def test_a_host_that_is_cut_off_costs_what_it_had_in_hand(
+    scan: Scan, hosts: Hosts, tmp_path: Path
+) -> None:
+    """No word comes of it any more, and what it goes on sending to the provider is counted."""
+    scan.config["timeframes"] = ["1day", "1minute", "5minute", "15minute", "1hour"]
+    scan.config["writer"] = {"commit_every_s": 0.3}
+    scan.config["fleet"] = {"fetchers": 3, "threads": THREADS}
+    scan.config["budget"] = {"windows": [{"limit": RATE[0], "seconds": RATE[1]}]}
+    scan.config["dates"]["from"] = "2022-07-01"
+    settings = Settings(windows=(RATE,), latency_s=1.5, jitter_s=0.3)
+    with (
+        run_lookalike(settings) as exchange,
+        relayed(hosts, exchange.base_url, tmp_path),
+    ):
+        scan = replace(scan, exchange=exchange, within=hosts.within(0))
+        process = scan.start("--address", hosts.head, RAY_AUTH_MODE="disabled")
+        until(lambda: bool(hosts.workers()) and bool(events(scan, "fleet.placed")), process)
+        sent = exchange.judge()["requests"]
+        until(lambda: exchange.judge()["requests"] >= sent + 4 * THREADS, process)
+        hosts.cut_off(hosts.workers()[0])
+        cut_s = time.monotonic()
+        until(lambda: bool(events(scan, "fetcher.lost")), process)
+        noticed_s = time.monotonic() - cut_s
+        exchange.set_latency(0.1)
+        done = finish(process)
+        judged = exchange.judge()
+    assert done.code == 0, done.stderr
+    assert noticed_s < NOTICED_WITHIN_S
+    assert len({event["fetcher"] for event in events(scan, "fetcher.lost")}) == 1
+    laws.every_chunk_has_one_receipt(scan, done.summary["planned"])
+    laws.no_window_was_overfull(judged)
+    laws.only_what_was_under_way_is_repeated(judged, THREADS)
+    print(f"noticed after {noticed_s:.1f} s; {judged['repeats']} requests repeated")
