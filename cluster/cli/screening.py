@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,10 +11,13 @@ from actors.market.errors import UsageError
 from cluster.cli.options import (
     AtTime,
     AtVersion,
+    Symbols,
     console,
     day_of,
+    one_of,
     opened,
     say,
+    whole_number,
 )
 
 if TYPE_CHECKING:
@@ -23,12 +25,8 @@ if TYPE_CHECKING:
     from cluster.screen.screen import Screen
 
 
-class ScreenFormat(StrEnum):
-    TABLE = "table"
-    JSON = "json"
-    CSV = "csv"
-    PARQUET = "parquet"
-    HTML = "html"
+#: What the arguments of asking are on the command line.
+_OPTIONS = {"symbols": "--symbol", "on": "--on"}
 
 
 def screen(
@@ -46,12 +44,9 @@ def screen(
     timeframe: Annotated[
         str | None, typer.Option("--timeframe", metavar="T", help="Of --where: 1day if not given.")
     ] = None,
-    symbol: Annotated[
-        list[str] | None,
-        typer.Option("--symbol", metavar="S", help="Only this symbol or key; repeatable."),
-    ] = None,
+    symbol: Symbols = None,
     limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", min=1, help="So many matches at most.")
+        str | None, typer.Option("--limit", metavar="N", help="So many matches at most.")
     ] = None,
     on: Annotated[
         str | None,
@@ -60,8 +55,13 @@ def screen(
     version: AtVersion = None,
     as_of: AtTime = None,
     form: Annotated[
-        ScreenFormat, typer.Option("--format", help="What is printed, or written to --out.")
-    ] = ScreenFormat.TABLE,
+        str,
+        typer.Option(
+            "--format",
+            metavar="table|json|csv|parquet|html",
+            help="What is printed, or written to --out.",
+        ),
+    ] = "table",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="PATH", help="A file for the answer.")
     ] = None,
@@ -77,14 +77,18 @@ def screen(
         raise UsageError("is needed: it says where the candles are", "--store")
     from cluster.screen import files
 
-    wanted = files.Form(form)
+    wanted = one_of(form, files.Form, "--format")
+    most = None if limit is None else whole_number(limit, "--limit")
     seen = opened(store, version, as_of)
     files.refuse(wanted, out, seen, overwrite=overwrite)
-    answer = asked.run(seen, on=day_of(on, "--on"), symbols=symbol or None, limit=limit)
+    try:
+        answer = asked.run(seen, on=day_of(on, "--on"), symbols=symbol or None, limit=most)
+    except UsageError as error:
+        raise UsageError(error.problem, _OPTIONS.get(error.where, error.where)) from None
     if out is not None:
         drawings = asked.drawings(seen, answer) if wanted is files.Form.HTML else []
         files.save(answer, wanted, out, drawings)
-        say([f"{len(answer.matches):,} matches written to {out}", answer.sum()])
+        say([answer.sum(), f"written to {out}"])
     elif wanted is files.Form.TABLE:
         _show(answer)
     else:
