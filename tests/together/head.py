@@ -35,7 +35,7 @@ class Head:
 
     def python(self, *words: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
         """Ours, which has the code."""
-        return self._start([sys.executable, *map(str, words)], cwd, environment)
+        return self._start([sys.executable, "-P", *map(str, words)], cwd, environment)
 
     def told(self, path: str) -> Any:
         """What the dashboard tells there."""
@@ -52,7 +52,7 @@ class Head:
 
     def ray(self, *words: str, cwd: Path) -> subprocess.Popen[str]:
         """Ray's own command, on the head's own machine."""
-        return self._start([str(PYTHON), "-m", "ray.scripts.scripts", *words], cwd, {})
+        return self._start([str(PYTHON), "-P", "-m", "ray.scripts.scripts", *words], cwd, {})
 
     def _start(
         self, command: list[str], cwd: Path, environment: dict[str, str]
