@@ -45,10 +45,9 @@ class Head:
             return json.load(answer)
 
     def actors(self) -> set[str]:
-        """The names of those that live."""
-        alive = "filter_keys=state&filter_predicates=%3D&filter_values=ALIVE"
-        found = self.told(f"/api/v0/actors?limit=1000&{alive}")["data"]["result"]["result"]
-        return {actor["name"] for actor in found if actor["name"]}
+        """The names that are taken, also by those that are still starting."""
+        found = self.told("/api/v0/actors?limit=1000")["data"]["result"]["result"]
+        return {each["name"] for each in found if each["name"] and each["state"] != "DEAD"}
 
     def ray(self, *words: str, cwd: Path) -> subprocess.Popen[str]:
         """Ray's own command, on the head's own machine."""
