@@ -129,8 +129,7 @@ def scan(
 ) -> Finished:
     """Fetch what is missing. With nothing to fetch, nothing is written.
 
-    Nobody else writes to the store from before it is looked at until all is done. Ray starts while
-    the run plans; if that finds nothing to fetch, it is dropped unused.
+    Nobody else writes to the store from before it is looked at until all is done.
     """
     refuse_adrift(config.store, on_cluster=joins(address))
     with (
@@ -197,7 +196,8 @@ def _work(
     prepared: Prepared, run_id: str, worked: Worked, console: Console, cluster: Cluster
 ) -> None:
     """Let the fleet work, and write down in `worked` what it did, however it ends."""
-    # Ray takes a second to import; a plan with nothing to fetch never gets here.
+    # Ray takes a second to import, and its processes one more; with nothing to fetch, neither is needed.
+    cluster.begin()
     from cluster.assignment import Assignment
     from cluster.crew import hire
     from cluster.dispatch import Dispatch
