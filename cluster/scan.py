@@ -224,17 +224,15 @@ def _work(
             retry = prepared.config.retry
             lanes_of = dict.fromkeys(crew.fetchers, hands)
             dispatch = Dispatch(prepared.plan.chunks, lanes_of, retry.attempts)
-            main = prepared.terms[Family.HISTORICAL]
-            lanes = fleet.fetchers * fleet.threads
             assignment = Assignment(
-                run_id,
-                prepared.store.uri,
-                main,
-                lanes,
-                retry.outage_s,
-                show,
-                _again(prepared),
-                cluster.is_lost,
+                run_id=run_id,
+                store=prepared.store.uri,
+                terms=prepared.terms[Family.HISTORICAL],
+                lanes=fleet.fetchers * fleet.threads,
+                outage_at_most_s=retry.outage_s,
+                show=show,
+                again=_again(prepared),
+                is_lost=cluster.is_lost,
             )
             run = Run(crew, dispatch, assignment, interrupt)
             worked.totals = run.totals
