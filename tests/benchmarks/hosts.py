@@ -46,7 +46,7 @@ THREADS = 2
 PORT = 6399
 CONFIG = {
     "universe": {"symbols": ["SBIN", "RELIANCE", "INFY", "TCS", "NSE_INDEX|Nifty 50"]},
-    "timeframes": ["1day", "1minute", "5minute", "15minute", "1hour"],
+    "timeframes": ["1day", "5minute", "15minute", "1hour"],
     "dates": {"from": "2022-07-01", "to": "2024-02-29"},
     "retry": {"attempts": 8, "base_s": 0.05, "cap_s": 0.5},
     "writer": {"commit_every_s": 0.3},
