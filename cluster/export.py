@@ -80,7 +80,7 @@ def export(
     BrokenPipeError once nobody reads stdout any more.
     """
     if out is not None:
-        _refuse_place(out, store, overwrite=overwrite)
+        refuse_place(out, store, overwrite=overwrite)
     elif format in _BINARY and os.isatty(_STDOUT):
         raise UsageError(f"{format} is not for a terminal; name a file", "--out")
     candles = store.candles(symbols=symbols, timeframe=timeframe, first=first, last=last)
@@ -88,7 +88,7 @@ def export(
     foremost = next(pieces, None)
     if foremost is None:
         raise UsageError(_nothing(store, timeframe), "--store")
-    with _stdout() if out is None else _appearing(out) as stream:
+    with _stdout() if out is None else appearing(out) as stream:
         rows = _write(chain([foremost], pieces), format, stream)
     return Exported(store.uri, candles.version, rows, "-" if out is None else str(out))
 
@@ -103,7 +103,8 @@ def _write(pieces: Iterable[pa.Table], format: Format, stream: BinaryIO) -> int:
     return rows
 
 
-def _refuse_place(out: Path, store: Store, *, overwrite: bool) -> None:
+def refuse_place(out: Path, store: Store, *, overwrite: bool) -> None:
+    """Raises UsageError where no file can be written, or where one stands."""
     if out.is_dir():
         raise UsageError(f"{out} is a folder; name a file in it", "--out")
     if out.is_symlink() or (out.exists() and not out.is_file()):
@@ -123,7 +124,7 @@ def _nothing(store: Store, timeframe: Timeframe | None) -> str:
 
 
 @contextmanager
-def _appearing(out: Path) -> Iterator[BinaryIO]:
+def appearing(out: Path) -> Iterator[BinaryIO]:
     """What is written becomes `out` once all went well."""
     aside = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}")
     try:

@@ -19,6 +19,18 @@ _OPENS_AT_MINUTE |= dict.fromkeys(
     ("NSE_EQ", "NSE_FO", "NSE_INDEX", "BSE_EQ", "BSE_FO", "BSE_INDEX"), 9 * 60 + 15
 )
 
+#: Commodities close at 23:30 while America keeps its summer time, else at 23:55; the later is taken.
+_CLOSES_AT_MINUTE = {
+    "MCX_FO": 1435,
+    "MCX_INDEX": 1435,
+    "NSE_COM": 1435,
+    "NCD_FO": 1020,
+    "BCD_FO": 1020,
+}
+_CLOSES_AT_MINUTE |= dict.fromkeys(
+    ("NSE_EQ", "NSE_FO", "NSE_INDEX", "BSE_EQ", "BSE_FO", "BSE_INDEX"), 15 * 60 + 30
+)
+
 
 def opening_minute(segment: str) -> int | None:
     """Minute of the IST day at which the segment's regular session opens (555 is 09:15), if known.
@@ -26,6 +38,11 @@ def opening_minute(segment: str) -> int | None:
     Intraday bars are anchored there.
     """
     return _OPENS_AT_MINUTE.get(segment)
+
+
+def closing_minute(segment: str) -> int | None:
+    """Minute of the IST day at which the regular session is over (930 is 15:30), if known."""
+    return _CLOSES_AT_MINUTE.get(segment)
 
 
 def depends_on_opening(minutes: int) -> bool:

@@ -20,6 +20,7 @@ from tests.benchmarks import (
     prediction,
     reading,
     scaling,
+    screen,
     soak,
     startup,
     update,
@@ -44,6 +45,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "hosts": hosts.run,
     "reading": reading.run,
     "verify": verify.run,
+    "screen": screen.run,
 }
 #: Too long for a round of all of them, or only for root.
 ONLY_BY_NAME = {"soak", "hosts"}

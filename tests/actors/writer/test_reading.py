@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from actors.market.chunk import Status
 from actors.market.errors import UsageError
+from actors.market.timeframe import Timeframe
 from actors.writer.reading import Holding, Store
 from actors.writer.selection import USUAL
 from actors.writer.store import StoreWriter
@@ -35,6 +36,22 @@ def full(kit, tmp_path_factory):
         )
     writer.commit([kit.stored(kit.chunk(NIFTY, date(2024, 5, 31), date(2024, 6, 2)))])
     return uri
+
+
+def test_fewer_of_the_same_version_can_be_had_and_in_any_order(full):
+    """As if they had been asked for so, but for the order."""
+    asked = {"timeframe": Timeframe.parse("5minute"), "first": date(2024, 1, 3)}
+    some = (
+        Store(full)
+        .candles()
+        .only(columns=["symbol", "ts", "close"], instrument_keys=[SBIN, NIFTY], **asked)
+    )
+    same = Store(full).candles(symbols=[SBIN, NIFTY], columns=["symbol", "ts", "close"], **asked)
+    assert some.to_arrow() == same.to_arrow()
+    order = [("symbol", "ascending"), ("ts", "ascending")]
+    assert some.unordered().sort_by(order) == same.to_arrow().sort_by(order)
+    assert some.version == same.version
+    assert some.to_arrow().num_rows == 2 * 18 * 2
 
 
 def test_a_store_that_is_not_there_is_empty(tmp_path):

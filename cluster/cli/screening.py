@@ -1,0 +1,126 @@
+"""The verb that asks a store a question."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from actors.market.errors import UsageError
+from cluster.cli.options import (
+    AtTime,
+    AtVersion,
+    console,
+    day_of,
+    opened,
+    say,
+)
+
+if TYPE_CHECKING:
+    from cluster.screen.answer import Answer
+    from cluster.screen.screen import Screen
+
+
+class ScreenFormat(StrEnum):
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+    HTML = "html"
+
+
+def screen(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[SCREEN]", help="A screen's file, or the name of a ready one."),
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option("--store", metavar="URI", help="Where the table lives.")
+    ] = None,
+    where: Annotated[
+        str | None,
+        typer.Option("--where", metavar="EXPR", help="A condition, instead of a SCREEN."),
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option("--timeframe", metavar="T", help="Of --where: 1day if not given.")
+    ] = None,
+    symbol: Annotated[
+        list[str] | None,
+        typer.Option("--symbol", metavar="S", help="Only this symbol or key; repeatable."),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", metavar="N", min=1, help="So many matches at most.")
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option("--on", metavar="DATE", help="As at the close of this day, by no later bar."),
+    ] = None,
+    version: AtVersion = None,
+    as_of: AtTime = None,
+    form: Annotated[
+        ScreenFormat, typer.Option("--format", help="What is printed, or written to --out.")
+    ] = ScreenFormat.TABLE,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="PATH", help="A file for the answer.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")] = False,
+    ready: Annotated[bool, typer.Option("--list", help="Name the ready screens and end.")] = False,
+) -> None:
+    """Ask every instrument in a store a question. Exit code 0 also where none matches."""
+    if ready:
+        _name_the_ready()
+        return
+    asked = _asked(name, where, timeframe)
+    if store is None:
+        raise UsageError("is needed: it says where the candles are", "--store")
+    from cluster.screen import files
+
+    wanted = files.Form(form)
+    seen = opened(store, version, as_of)
+    files.refuse(wanted, out, seen, overwrite=overwrite)
+    answer = asked.run(seen, on=day_of(on, "--on"), symbols=symbol or None, limit=limit)
+    if out is not None:
+        drawings = asked.drawings(seen, answer) if wanted is files.Form.HTML else []
+        files.save(answer, wanted, out, drawings)
+        say([f"{len(answer.matches):,} matches written to {out}", answer.sum()])
+    elif wanted is files.Form.TABLE:
+        _show(answer)
+    else:
+        typer.echo(files.text(answer, wanted))
+
+
+def _show(answer: Answer) -> None:
+    from cluster.screen import table
+
+    console(stderr=False).print(table.table(answer))
+    for line in table.lines(answer):
+        typer.echo(line)
+
+
+def _asked(name: str | None, where: str | None, timeframe: str | None) -> Screen:
+    from cluster.screen.screen import Screen
+
+    if (name is None) == (where is None):
+        raise UsageError("give a SCREEN or --where; `--list` names the ready ones", "screen")
+    if where is not None:
+        try:
+            return Screen(where, timeframe=timeframe or "1day")
+        except UsageError as error:
+            raise UsageError(f"--{error}") from None
+    if timeframe is not None:
+        raise UsageError("goes with --where; a screen names its own", "--timeframe")
+    assert name is not None
+    return Screen.load(name)
+
+
+def _name_the_ready() -> None:
+    from rich.table import Table
+
+    from cluster.screen import ready
+
+    shown = Table("screen", "what it means")
+    for name in ready.names():
+        shown.add_row(name, ready.meaning(name))
+    console(stderr=False).print(shown)
