@@ -8,7 +8,7 @@ from actors.market.chunk import Chunk
 from cluster.standing import Standing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """What a run is about, beside its chunks."""
 

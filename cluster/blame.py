@@ -1,8 +1,8 @@
-"""Whose fault a failure is: the chunk's, or the provider's that fails altogether. No clock, no Ray.
+"""Whose fault a failure is: the chunk's, its fetcher's, or the provider's that fails altogether.
 
 A chunk that has one attempt left is put aside until the provider has answered something else, and so it is
 once that has failed too: then it is given up. If it turns out that the provider answers nothing, it gets its
-attempts back.
+attempts back. No clock, no Ray.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from actors.fetcher.outcome import (
 from actors.market.chunk import Chunk
 from cluster.breaker import Breaker
 from cluster.orders import Errand, control_of
+from cluster.reach import Reach
 
 
 class Blame:
@@ -34,16 +35,18 @@ class Blame:
         self._aside: list[Errand] = []
         self._question: Chunk | None = None  # for the next probe
         self.breaker = Breaker()
+        self.reach = Reach()
         self.probes = 0  # sent
 
     @property
     def undecided(self) -> bool:
         return bool(self._aside)
 
-    def learn(self, errand: Errand, outcome: Outcome, now_s: float) -> list[Errand]:
+    def learn(self, fetcher: str, errand: Errand, outcome: Outcome, now_s: float) -> list[Errand]:
         """Of an attempt at a chunk."""
         if errand.given_up:
             return []  # it was written off; nobody has asked the provider
+        self.reach.learn(fetcher, outcome)
         match outcome:
             case TryAgain(refused=refused):
                 errand.refused = refused

@@ -27,8 +27,8 @@ def joins(address: str | None) -> bool:
 def cluster_for(provider: Provider, address: str | None, console: Console) -> Iterator[Cluster]:
     """The cluster a run is to work on: the one at `address`, the one that is kept, or one of its own.
 
-    One of its own is started here and now, while the run plans, and ended with the block. To be called
-    before Ray is imported.
+    One of its own starts once the run has something to fetch, and ends with the block. To be called before
+    Ray is imported.
     """
     os.environ.update({n: v for n, v in local_cluster.QUIET.items() if n not in os.environ})
     if joins(address):
@@ -39,8 +39,8 @@ def cluster_for(provider: Provider, address: str | None, console: Console) -> It
     if found is not None:
         yield found.as_cluster()
     else:
-        with local_cluster.begun() as own:
-            yield own
+        with local_cluster.own() as cluster:
+            yield cluster
 
 
 def _usable(provider: Provider, console: Console) -> kept.Kept | None:

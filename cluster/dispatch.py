@@ -122,7 +122,8 @@ class Dispatch:
             return self._probe(now_s)
         orders = self._question_suspect()
         while self._queued:
-            hands = {f: self._free[f] for f in self.present if f != self._cell}
+            fit = self._blame.reach.fit({fetcher: self.holds(fetcher) for fetcher in self.present})
+            hands = {f: self._free[f] for f in fit if f != self._cell}
             fetcher = max(hands, key=hands.__getitem__, default=None)
             if fetcher is None or hands[fetcher] <= 0:
                 break
@@ -139,11 +140,11 @@ class Dispatch:
 
     def settle(self, chunk: Chunk, outcome: Outcome, now_s: float) -> None:
         """A fetcher has answered for `chunk`."""
-        errand = self._take_back(chunk)
+        fetcher, errand = self._take_back(chunk)
         if not isinstance(outcome, Unsent):
             # A throttled request costs no attempt: it was the budget's fault, not the chunk's.
             self._count_request(errand, attempts=not isinstance(outcome, Throttled))
-        self._requeue_all(self._blame.learn(errand, outcome, now_s))
+        self._requeue_all(self._blame.learn(fetcher, errand, outcome, now_s))
         match outcome:
             case _ if chunk.id not in self._owed:
                 pass  # its receipt was committed before this word came, whatever that says
@@ -171,7 +172,7 @@ class Dispatch:
 
     def lost(self, chunk: Chunk, reason: str = "its process died") -> None:
         """The fetcher broke with `chunk` in hand: it is suspected, and next time sent alone."""
-        errand = self._take_back(chunk)
+        _, errand = self._take_back(chunk)
         self._count_request(errand, attempts=1)
         if chunk.id not in self._owed:
             return
@@ -266,10 +267,10 @@ class Dispatch:
         for errand in errands:
             self._requeue(errand)
 
-    def _take_back(self, chunk: Chunk) -> Errand:
+    def _take_back(self, chunk: Chunk) -> tuple[str, Errand]:
         fetcher, errand = self._sent.pop(chunk.id)
         self._free[fetcher] += 1
-        return errand
+        return fetcher, errand
 
     def _withdraw(self, chunk_ids: set[str]) -> None:
         """Their fetchers' words got lost on the way, not their answers: they need not be sent again."""

@@ -62,7 +62,8 @@ def work(
     prepared: Prepared, run_id: str, worked: Worked, console: Console, cluster: Cluster
 ) -> None:
     """Let the fleet work, and write down in `worked` what it did, however it ends."""
-    # Ray takes a second to import; a plan with nothing to fetch never gets here.
+    # Ray takes a second to import, and its processes one more; with nothing to fetch, neither is needed.
+    cluster.begin()
     from cluster.crew import hire
     from cluster.dispatch import Dispatch
     from cluster.interrupt import interruptible

@@ -116,8 +116,8 @@ def _token_of(port: int | None, process: psutil.Process) -> dict[str, str] | Non
     return {name: told[name] for name in _TOKEN_VARIABLES if name in told} if wants else None
 
 
-def check_nodes() -> None:
-    """Ask every node of the joined cluster whether it can run our actors.
+def check_nodes(interrupted: Callable[[], bool]) -> None:
+    """Ask every node of the joined cluster whether it can run our actors, unless we are interrupted.
 
     Raises UsageError naming the nodes that lack a package, CandlefleetError for one that does not answer.
     """
@@ -126,7 +126,7 @@ def check_nodes() -> None:
     within_s = answers_within_s(ray.get_runtime_context().runtime_env)
     if within_s > ANSWER_WITHIN_S:
         log.warning("cluster.installing", extra={"nodes": len(asked), "minutes": within_s / 60})
-    ready, silent = ray.wait(list(asked), num_returns=len(asked), timeout=within_s)
+    ready, silent = _waited(list(asked), monotonic() + within_s, interrupted)
     answers = {asked[ref]: _answer(ref, asked[ref]) for ref in ready}
     unfit = [f"{name}: {', '.join(lacks)}" for name, lacks in answers.items() if lacks]
     if unfit:
@@ -134,9 +134,20 @@ def check_nodes() -> None:
         raise UsageError(
             f"nodes of the cluster lack packages; install them there{listed}", "--address"
         )
-    if silent:
+    if silent and not interrupted():
         names = ", ".join(sorted(asked[ref] for ref in silent))
         raise CandlefleetError(f"no answer in {within_s:g} s from {names} of the cluster")
+
+
+def _waited(
+    asked: list[Any], until_s: float, interrupted: Callable[[], bool]
+) -> tuple[list[Any], list[Any]]:
+    """Those that were answered, and the rest."""
+    ready: list[Any] = []
+    silent = asked
+    while silent and not interrupted() and monotonic() < until_s:
+        ready, silent = ray.wait(asked, num_returns=len(asked), timeout=ASK_AGAIN_S)
+    return ready, silent
 
 
 def answers_within_s(runtime_env: Mapping[str, Any]) -> float:

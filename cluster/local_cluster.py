@@ -48,6 +48,8 @@ class Cluster:
     #: Its address, HOST:PORT, waited for if need be. None once the question it is handed is answered
     #: with yes: is it over, so that nobody needs a cluster any more?
     address: Callable[[Callable[[], bool]], str | None]
+    #: Called before that, so that it starts while the run does other things.
+    begin: Callable[[], None] = lambda: None
     is_joined: bool = False  # others have started it, without our code
     is_lost: Callable[[], bool] = lambda: False  # it was there, and has died
 
@@ -78,20 +80,24 @@ class Told:
 
 
 @contextmanager
-def begun() -> Iterator[Cluster]:
-    """A cluster that is starting, and ends with the block, or with this process however that ends."""
-    head = start_head()
+def own() -> Iterator[Cluster]:
+    """One that starts once a run begins it, and ends with the block, or however this process ends."""
+    heads: list[subprocess.Popen[bytes]] = []
 
     def address(is_over: Callable[[], bool]) -> str | None:
-        told = ready(head, is_over)
+        told = ready(heads[0], is_over)
         return None if told is None else told.address
 
     try:
         yield Cluster(
-            "a cluster of this run's own", address, is_lost=lambda: head.poll() is not None
+            "a cluster of this run's own",
+            address,
+            begin=lambda: heads.append(start_head()),
+            is_lost=lambda: heads[0].poll() is not None,
         )
     finally:
-        _let_go(head)
+        for head in heads:
+            _let_go(head)
 
 
 def start_head(*options: str, stay: str | None = None) -> subprocess.Popen[bytes]:

@@ -50,8 +50,8 @@ _SENTENCES = {
     "provider.failing": "The provider fails ({error}); until it answers, only one request now and "
     "then is sent.",
     "provider.answers": "The provider answers; going on.",
-    "head.lost": "The head of the Ray cluster does not answer. Unless it comes back, Ray soon ends this run; "
-    "what was fetched is kept, and the same command fetches the rest.",
+    "head.lost": "The head of the Ray cluster does not answer. Unless it comes back soon, the run ends; what "
+    "was fetched is kept, and the same command fetches the rest.",
     "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
     "fetcher.returned": "{fetcher} is back.",
     "node.barren": "{fetcher} could not start on node {node}, which gets no other: see the run's log.",

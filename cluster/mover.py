@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from actors.market.errors import CandlefleetError
 from cluster.alarms import Alarms
 from cluster.crew import Crew
 from cluster.dispatch import Dispatch
@@ -11,6 +12,8 @@ from cluster.dispatch import Dispatch
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 2.0
+#: Ray would end our process without a word after a minute.
+HEADLESS_AT_MOST_S = 20.0
 #: After a move, and twice as long after each further one: Ray may have put the fetcher elsewhere all the
 #: same, as it did for up to 20 s after a node had joined (2.60, measured), and each move costs its start.
 REST_S = 5.0
@@ -18,7 +21,7 @@ REST_AT_MOST_S = 60.0
 
 
 class Mover:
-    """Watches the cluster's nodes, and says so when its head is gone.
+    """Watches the cluster's nodes, and ends the run when their head is gone.
 
     A node that has joined is given a fetcher of one that has several, once that has nothing in hand.
     """
@@ -32,19 +35,28 @@ class Mover:
         self._alarms = alarms
         self._moved = moved
         self._under_way: tuple[str, str] | None = None
-        self._has_head = True
+        self._headless_since_s: float | None = None
         self._rest_s = REST_S
 
     def look(self) -> None:
+        """Raises CandlefleetError once the head has been away for too long."""
         has_head = self._crew.head_answers()
-        if not has_head and self._has_head:
-            log.error("head.lost")
-        self._has_head = has_head
+        self._heed_head(has_head, time.monotonic())
         wait_s = LOOK_EVERY_S
         if has_head and self._move():
             wait_s = self._rest_s
             self._rest_s = min(REST_AT_MOST_S, 2 * self._rest_s)
         self._alarms.set(time.monotonic() + wait_s, self.look)
+
+    def _heed_head(self, has_head: bool, now_s: float) -> None:
+        if has_head:
+            self._headless_since_s = None
+        elif self._headless_since_s is None:
+            log.error("head.lost")
+            self._headless_since_s = now_s
+        elif now_s - self._headless_since_s > HEADLESS_AT_MOST_S:
+            problem = f"the head of the Ray cluster has not answered for {HEADLESS_AT_MOST_S:g} s"
+            raise CandlefleetError(f"{problem}; the same command goes on from here")
 
     def _move(self) -> bool:
         self._under_way = self._under_way or self._next()

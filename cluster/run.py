@@ -70,7 +70,7 @@ class Run:
         """Until every chunk has its receipt, or the run was stopped and what was fetched is kept.
 
         Raises StoreError when the store cannot take what was fetched, UsageError when the budget's
-        ledger or the memory limit does not let the run go on.
+        ledger, a node's token or the memory limit does not let the run go on.
         """
         self._call_commit()
         self._look_around()
@@ -150,7 +150,7 @@ class Run:
         except RayTaskError as error:
             log.exception("fetch.broke", extra={"chunk": order.chunk.id})
             self._lose(order.chunk, f"{type(error.cause).__name__}; see the run's log")
-        except UsageError as error:  # the budget's ledger cannot be used
+        except UsageError as error:  # the budget's ledger, or its node's token
             self._watch.trouble = error
             self._dispatch.settle(order.chunk, Unsent(str(error)), time.monotonic())
         else:

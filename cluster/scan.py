@@ -104,8 +104,7 @@ def scan(
 ) -> Finished:
     """Fetch what is missing. With nothing to fetch, nothing is written.
 
-    Nobody else writes to the store from before it is looked at until all is done. Ray starts while
-    the run plans; if that finds nothing to fetch, it is dropped unused.
+    Nobody else writes to the store from before it is looked at until all is done.
     """
     refuse_adrift(config.store, on_cluster=joins(address))
     with (

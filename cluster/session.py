@@ -79,7 +79,7 @@ def _join(address: str, cluster: Cluster, interrupt: Interrupt) -> None:
     finally:
         interrupt.arm()
     if cluster.is_joined:
-        check_nodes()
+        check_nodes(lambda: bool(interrupt))
 
 
 def _reach(address: str) -> None:

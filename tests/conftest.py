@@ -7,6 +7,7 @@ import pytest
 import ray
 from hypothesis import settings
 
+from cluster import local_cluster
 from tests.bucket import Bucket, run_bucket
 
 # How long an example takes says more about the machine's other work than about the code.
@@ -16,13 +17,18 @@ settings.load_profile("unhurried")
 
 @pytest.fixture(autouse=True)
 def _ray_only_together(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray may start only in tests/together: everything else must be testable without it."""
+    """Ray may start only in tests/together: everything else must be testable without it.
+
+    Not in a process that a test starts either: there, Ray finds no place for its files.
+    """
 
     def refuse(*_args: object, **_kwargs: object) -> None:
         pytest.fail("only tests in tests/together may start Ray")
 
     if "together" not in request.path.parts:
         monkeypatch.setattr(ray, "init", refuse)
+        monkeypatch.setattr(local_cluster, "start_head", refuse)
+        monkeypatch.setenv("RAY_TMPDIR", os.devnull)
 
 
 @pytest.fixture(autouse=True)

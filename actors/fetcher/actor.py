@@ -87,7 +87,10 @@ class Fetcher:
 
     @ray.method(concurrency_group="fetch")
     def fetch(self, chunk: Chunk, attempt: int) -> Outcome:
-        """Make one attempt (counted from 1) at `chunk`: at most one request is sent."""
+        """Make one attempt (counted from 1) at `chunk`: at most one request is sent.
+
+        Raises UsageError where the ledger, or this node's token, does not let it be sent.
+        """
         reply = self._attempt(chunk, self._desk.permit)
         return reply if isinstance(reply, Unsent) else self._act(chunk, attempt, reply)
 
@@ -111,6 +114,8 @@ class Fetcher:
     ) -> Answer | Refused | Unsent:
         family = _family(chunk)
         terms = self._settings.terms[family]
+        # A node reads its own; what it sends would be counted against the driver's account.
+        self._settings.token.refuse_others(terms.account)
         try:
             permit = permit_for(terms)
         except RayActorError as error:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,13 @@ class TokenSource:
             return ANONYMOUS
         owner = _subject(token) or token
         return hashlib.blake2b(owner.encode(), person=b"candlefleet acct").hexdigest()
+
+    def refuse_others(self, account: str) -> None:
+        """Raise UsageError if the token here is not of that account, whose budget is spent from."""
+        if self.account() != account:
+            found = "none" if self.read() is None else "another account's"
+            problem = f"the token is not the driver's: the node {socket.gethostname()} has {found}"
+            raise UsageError(problem, self.where)
 
     def _from_file(self) -> str:
         assert self.file is not None

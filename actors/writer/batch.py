@@ -113,9 +113,8 @@ def _cut(delivery: Delivery, first: date, last: date) -> Delivery:
     if rows is not None:
         rows = rows.filter((pc.field("date") >= first) & (pc.field("date") <= last))
         receipt = replace(receipt, rows=rows.num_rows)
-        if not (
-            rows.num_rows or receipt.quarantined
-        ):  # of these days it has denied that there are any
+        # Of these days it has denied that there are any, unless what was put aside is of them.
+        if not (rows.num_rows or receipt.quarantined):
             receipt, rows = replace(receipt, status=Status.EMPTY), None
     if receipt.status is not Status.FAILED:
         receipt = replace(

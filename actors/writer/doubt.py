@@ -2,7 +2,7 @@
 
 One answer that lacks what an earlier one had may be cut, late or garbled, or come of an outage; and so
 may the next ones, to whoever tries again at once. So the bars stay, no longer as final, and the chunk has
-failed, until an answer of another day, some hours later, brings them or lacks them too.
+failed, until an answer brings them, or one of another day and some hours later lacks them too.
 
 So it is with bars of a history that was rewritten meanwhile: until then they stand as they were.
 """

@@ -27,6 +27,7 @@ RUNS = {
     20_000: (500, "2025-04-30"),
 }
 WITHIN_S = 3_600.0
+GROWTH_AT_MOST = 1.1  # a hundred times the work
 
 
 def run(_rounds: int) -> None:
@@ -53,6 +54,9 @@ def run(_rounds: int) -> None:
     for column in table.columns:
         column.justify = "right"
     Console(width=140).print(table)
+    growth = max(done.peak_bytes for done in runs.values()) / runs[least].peak_bytes
+    if growth > GROWTH_AT_MOST:
+        raise Failed(f"the work took {growth:.2f} times the memory, more than {GROWTH_AT_MOST}")
 
 
 def _peaks(size: int) -> Measured:

@@ -42,6 +42,7 @@ class World:
     down: list[tuple[float, float]]  # from, until
     bad: set[str] = field(default_factory=set)  # chunks that always fail
     latency_s: float = 0.2
+    cut_off: str = ""  # a fetcher whose requests fail at once
     now_s: float = 0.0
     written_off: list[str] = field(default_factory=list)
     requests: list[tuple[float, str]] = field(default_factory=list)  # when each was sent
@@ -50,14 +51,17 @@ class World:
         return any(first <= at_s < until for first, until in self.down)
 
     def fails(self, order: Order) -> bool:
-        return self.is_down(self.now_s) or (isinstance(order, Send) and order.chunk.id in self.bad)
+        if order.fetcher == self.cut_off or self.is_down(self.now_s):
+            return True
+        return isinstance(order, Send) and order.chunk.id in self.bad
 
     def run(self, until_s: float = 1e6) -> None:
         numbers, under_way = count(), list[tuple[float, int, Order, Outcome | Word]]()
         while not (self.dispatch.idle and not self.dispatch.uncommitted) and self.now_s < until_s:
             for order in self.dispatch.orders(self.now_s):
                 outcome = self.ask(order)
-                entry = (self.now_s + self.latency_s, next(numbers), order, outcome)
+                latency_s = 0.001 if order.fetcher == self.cut_off else self.latency_s
+                entry = (self.now_s + latency_s, next(numbers), order, outcome)
                 heapq.heappush(under_way, entry)
             wake_s = self.dispatch.next_wake_s()
             if under_way and (wake_s is None or under_way[0][0] <= wake_s):
@@ -203,3 +207,13 @@ def test_the_question_is_about_an_instrument_other_than_the_one_that_fails() -> 
         assert control.instrument_key in LANDMARKS
         assert control.instrument_key != landmark
         assert (control.timeframe, control.first, control.last) == (asked.timeframe, DAY, DAY)
+
+
+def test_a_fetcher_that_only_the_provider_does_not_answer_does_not_draw_the_work() -> None:
+    """It fails at once, and so is always the least loaded; yet it costs few requests and no chunk."""
+    fleet = world(1000, [])
+    fleet.cut_off = "fetcher-2"
+    fleet.run()
+    assert fleet.written_off == []
+    assert fleet.dispatch.pending == 0
+    assert len(fleet.requests) < 1000 + 2 * 1000**0.5 + 2 * LANES["fetcher-2"]

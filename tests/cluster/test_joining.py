@@ -126,3 +126,7 @@ def test_a_server_is_known_by_its_port_and_tells_where_its_token_is(
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=os.environ | own) as server:
         assert joining._token_of(port, psutil.Process(server.pid)) == told
         server.kill()
+
+
+def test_who_is_interrupted_waits_for_no_node() -> None:
+    assert joining._waited(["node"], float("inf"), lambda: True) == ([], ["node"])

@@ -131,18 +131,23 @@ def test_a_run_with_a_budget_of_its_own_keeps_off_the_cluster_that_is_up(
     state = tmp_path / "state"
     state.mkdir()
     monkeypatch.setenv("CANDLEFLEET_STATE_DIR", str(state))
-    monkeypatch.setattr(local_cluster, "begun", lambda: pytest.fail("it started one"))
+    monkeypatch.setattr(local_cluster, "start_head", lambda: pytest.fail("it started one"))
     written(state, kept)
 
     def chosen(place: Path, address: str | None) -> str | None:
         provider = Provider("http://127.0.0.1", "http://127.0.0.1", TokenSource(), place)
         with cluster_for(provider, address, console()) as cluster:
+            cluster.begin()
             return cluster.address(lambda: False)
 
     for name in (*local_cluster.QUIET, *local_cluster.environment(state)):
         monkeypatch.setenv(name, "")  # so that they are put back
     assert chosen(state, None) == kept.address
     assert chosen(state, "127.0.0.1:1") == "127.0.0.1:1"
+    with cluster_for(
+        Provider("http://127.0.0.1", "http://127.0.0.1", TokenSource(), state), "local", console()
+    ):
+        pass  # as a run with nothing to fetch: it starts none
     with pytest.raises(pytest.fail.Exception, match="it started one"):
         chosen(tmp_path, None)
     with pytest.raises(pytest.fail.Exception, match="it started one"):

@@ -56,7 +56,7 @@ def test_a_cluster_whose_nodes_are_unfit_is_left_and_signals_are_ours_before_the
 ) -> None:
     seen: list[object] = []
 
-    def check() -> None:
+    def check(_interrupted: object) -> None:
         seen.append(signal.getsignal(signal.SIGTERM))
         raise UsageError("nodes of the cluster lack packages", "--address")
 

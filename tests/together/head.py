@@ -35,7 +35,7 @@ class Head:
 
     def python(self, *words: str | Path, cwd: Path, **environment: str) -> subprocess.Popen[str]:
         """Ours, which has the code."""
-        return self._start([sys.executable, *map(str, words)], cwd, environment)
+        return self._start([sys.executable, "-P", *map(str, words)], cwd, environment)
 
     def told(self, path: str) -> Any:
         """What the dashboard tells there."""
@@ -45,14 +45,13 @@ class Head:
             return json.load(answer)
 
     def actors(self) -> set[str]:
-        """The names of those that live."""
-        alive = "filter_keys=state&filter_predicates=%3D&filter_values=ALIVE"
-        found = self.told(f"/api/v0/actors?limit=1000&{alive}")["data"]["result"]["result"]
-        return {actor["name"] for actor in found if actor["name"]}
+        """The names that are taken, also by those that are still starting."""
+        found = self.told("/api/v0/actors?limit=1000")["data"]["result"]["result"]
+        return {each["name"] for each in found if each["name"] and each["state"] != "DEAD"}
 
     def ray(self, *words: str, cwd: Path) -> subprocess.Popen[str]:
         """Ray's own command, on the head's own machine."""
-        return self._start([str(PYTHON), "-m", "ray.scripts.scripts", *words], cwd, {})
+        return self._start([str(PYTHON), "-P", "-m", "ray.scripts.scripts", *words], cwd, {})
 
     def _start(
         self, command: list[str], cwd: Path, environment: dict[str, str]

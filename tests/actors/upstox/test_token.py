@@ -108,3 +108,21 @@ def test_tomorrows_token_of_the_same_user_is_the_same_account(kept) -> None:
 def test_a_token_that_names_nobody_is_its_own_account(kept, content: bytes) -> None:
     label = kept(content).account()
     assert label not in (ANONYMOUS, kept(content + b"x").account())
+
+
+def test_a_node_with_another_account_than_the_drivers_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its requests would be booked where they are not counted by the provider."""
+    source = TokenSource()
+    monkeypatch.setenv("UPSTOX_ACCESS_TOKEN", TOKEN)
+    drivers = source.account()
+    source.refuse_others(drivers)
+    monkeypatch.setenv("UPSTOX_ACCESS_TOKEN", "another")
+    with pytest.raises(UsageError, match="has another account's") as refused:
+        source.refuse_others(drivers)
+    assert "another" not in str(refused.value).replace("another account's", "")
+    monkeypatch.delenv("UPSTOX_ACCESS_TOKEN")
+    with pytest.raises(UsageError, match="has none"):
+        source.refuse_others(drivers)
+    source.refuse_others(ANONYMOUS)

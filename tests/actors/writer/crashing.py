@@ -14,13 +14,15 @@ import random
 import select
 import signal
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from actors.writer import store, tables
 
+DAY = timedelta(days=1)
 SPAN = (date(2020, 1, 1), date(2020, 1, 5))  # replaced by every batch
 KEYS = [f"NSE_EQ|{n}" for n in range(3)]
+FICKLE = "NSE_EQ|fickle"  # comes with every batch, and goes
 
 
 def kit():
@@ -32,12 +34,18 @@ def kit():
 
 
 def batch_of(kit, number):
-    """One new day for each instrument, one span that is replaced, and a chunk that failed."""
+    """A new day for each instrument, a span that is replaced, one that is taken away, and a failure."""
+    kit._clock = datetime(2024, 6, 1, 12, tzinfo=UTC) + 3 * number * DAY
     day = date.fromordinal(date(2021, 1, 1).toordinal() + number)
     for key in KEYS:
         yield kit.stored(kit.chunk(key, day, day), float(number), run_id=str(number))
         yield kit.stored(kit.chunk(key, *SPAN), float(number), run_id=str(number))
     yield kit.failed(kit.chunk("NSE_EQ|gone", *SPAN), run_id=str(number))
+    fickle = kit.chunk(FICKLE, *SPAN)
+    yield kit.stored(fickle, float(number), run_id=f"{number}")
+    yield kit.empty(fickle, f"{number}.1")
+    kit._clock += DAY
+    yield kit.empty(fickle, f"{number}.2")
 
 
 def step_of(where):

@@ -14,10 +14,13 @@ from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 
 ROOT = Path(__file__).parents[3]
+FICKLE = "NSE_EQ|fickle"
 AT_STEPS = [
     "put_candles",
     "put_candles*2",
     "put_candles*3",
+    "put_candles*4",
+    "put_candles*7",
     "put_receipts",
     "put_receipts*2",
     "replace_files",
@@ -68,6 +71,14 @@ def look(kit, uri, lasting):
     assert max(Counter(row[:3] for row in rows).values(), default=1) == 1
     receipts = kit.receipts(uri)
     assert max(Counter(receipts).values(), default=1) == 1
+    there = sum(row[0] == FICKLE for row in rows)
+    fickle = [(float(run), status) for c, run, status in receipts if c.startswith(FICKLE)]
+    rows, receipts = (
+        [one for one in some if not one[0].startswith(FICKLE)] for some in (rows, receipts)
+    )
+    # What is taken away is whole until the last word says that it is not there.
+    _, last_word = max(fickle, default=(0, "empty"))
+    assert there == (0 if last_word == "empty" else 5)
     # The single days are there exactly where a receipt says so.
     days = {(key, str(int(price))) for key, _, ts, price in rows if ts.year > 2020}
     said = {
@@ -87,5 +98,6 @@ def look(kit, uri, lasting):
     # What was called lasting is.
     if lasting:
         assert newest >= lasting
+        assert (lasting + 0.2, "empty") in fickle
         assert len({key for key, run_id in said if run_id == str(lasting)}) == 3
         assert ("NSE_EQ|gone/1day/2020-01-01/2020-01-05", str(lasting), "failed") in receipts

@@ -1,6 +1,8 @@
-"""Separate hosts, as far as one machine has them: each node in a network namespace of its own, on one switch.
+"""Whether a host whose cable is pulled costs only what it had in hand, and when that is noticed.
 
-The provider is on every host's own loopback: a relay over a Unix socket, which no network is needed for.
+Separate hosts, as far as one machine has them: each node in a network namespace of its own, on one switch,
+which root may lay. The provider is on every host's own loopback: a relay over a Unix socket, which no network
+is needed for.
 """
 
 from __future__ import annotations
@@ -11,22 +13,22 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
-import pytest
 
 from cluster.lookalike.launch import run_lookalike
 from cluster.lookalike.settings import Settings
+from tests.benchmarks.meter import Failed
 from tests.together import laws
 from tests.together.conftest import Scan, finish
-from tests.together.test_faults import until
-from tests.together.test_nodes import events
+from tests.together.test_faults import events, until
 
 #: A host that answers nothing for some six seconds is dead.
 HEALTH = {
@@ -42,6 +44,15 @@ NOTICED_WITHIN_S = 30.0  # by a busy machine
 RATE = (20, 1.0)
 THREADS = 2
 PORT = 6399
+CONFIG = {
+    "universe": {"symbols": ["SBIN", "RELIANCE", "INFY", "TCS", "NSE_INDEX|Nifty 50"]},
+    "timeframes": ["1day", "5minute", "15minute", "1hour"],
+    "dates": {"from": "2022-07-01", "to": "2024-02-29"},
+    "retry": {"attempts": 8, "base_s": 0.05, "cap_s": 0.5},
+    "writer": {"commit_every_s": 0.3},
+    "fleet": {"fetchers": 3, "threads": THREADS},
+    "budget": {"windows": [{"limit": RATE[0], "seconds": RATE[1]}]},
+}
 
 RELAY = textwrap.dedent("""
     import asyncio, sys
@@ -78,7 +89,7 @@ RELAY = textwrap.dedent("""
 """)
 
 
-def run(*command: str) -> None:
+def call(*command: str) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=90)
 
 
@@ -105,12 +116,12 @@ class Hosts:
     def within(self, number: int) -> tuple[str, ...]:
         return ("ip", "netns", "exec", self.names[number])
 
-    def start_ray(self, number: int) -> None:
-        role = ["--head", f"--port={PORT}", "--include-dashboard=false"]
+    def start_ray(self, number: int, folder: Path) -> None:
+        role = ["--head", f"--port={PORT}", "--include-dashboard=false", f"--temp-dir={folder}"]
         if number:
             role = [f"--address={self.head}"]
         ray = str(Path(sys.executable).with_name("ray"))
-        run(
+        call(
             *self.within(number),
             *("env", *(f"{name}={value}" for name, value in HEALTH.items())),
             *(ray, "start", *role, f"--node-ip-address={self.ip(number)}"),
@@ -128,7 +139,7 @@ class Hosts:
 
     def cut_off(self, number: int) -> None:
         """Pull its cable."""
-        run("ip", "-n", self.switch, "link", "set", f"port{number}", "down")
+        call("ip", "-n", self.switch, "link", "set", f"port{number}", "down")
 
     def kill_all_on(self, number: int) -> None:
         for pid in self.pids(number):
@@ -136,21 +147,21 @@ class Hosts:
                 os.kill(pid, signal.SIGKILL)
 
 
-@pytest.fixture
-def hosts() -> Iterator[Hosts]:
+@contextlib.contextmanager
+def hosts_of(folder: Path) -> Iterator[Hosts]:
     """A head and two workers."""
     label = f"cf{os.getpid()}"
     made = Hosts(f"{label}-switch", tuple(f"{label}-{name}" for name in ("head", "one", "two")))
     if shutil.which("ip") is None:
-        pytest.skip("no `ip` (iproute2) to make network namespaces with")
+        raise Failed("no `ip` (iproute2) to make network namespaces with")
     try:
-        lay_cables(made)
-    except subprocess.CalledProcessError as error:
-        pull_down(made)
-        pytest.skip(f"may not make network namespaces: {error.stderr.decode().strip()}")
-    try:
+        try:
+            lay_cables(made)
+        except subprocess.CalledProcessError as error:
+            said = error.stderr.decode().strip()
+            raise Failed(f"may not make network namespaces: {said}") from error
         for number in range(len(made.names)):
-            made.start_ray(number)
+            made.start_ray(number, folder)
         yield made
     finally:
         pull_down(made)
@@ -158,17 +169,17 @@ def hosts() -> Iterator[Hosts]:
 
 def lay_cables(hosts: Hosts) -> None:
     for name in (hosts.switch, *hosts.names):
-        run("ip", "netns", "add", name)
-        run("ip", "-n", name, "link", "set", "lo", "up")
-    run("ip", "-n", hosts.switch, "link", "add", "bridge", "type", "bridge")
-    run("ip", "-n", hosts.switch, "link", "set", "bridge", "up")
+        call("ip", "netns", "add", name)
+        call("ip", "-n", name, "link", "set", "lo", "up")
+    call("ip", "-n", hosts.switch, "link", "add", "bridge", "type", "bridge")
+    call("ip", "-n", hosts.switch, "link", "set", "bridge", "up")
     for number, name in enumerate(hosts.names):
         port = f"port{number}"
         ends = ("type", "veth", "peer", "name", "eth0", "netns", name)
-        run("ip", "-n", hosts.switch, "link", "add", port, *ends)
-        run("ip", "-n", hosts.switch, "link", "set", port, "master", "bridge", "up")
-        run("ip", "-n", name, "address", "add", f"{hosts.ip(number)}/24", "dev", "eth0")
-        run("ip", "-n", name, "link", "set", "eth0", "up")
+        call("ip", "-n", hosts.switch, "link", "add", port, *ends)
+        call("ip", "-n", hosts.switch, "link", "set", port, "master", "bridge", "up")
+        call("ip", "-n", name, "address", "add", f"{hosts.ip(number)}/24", "dev", "eth0")
+        call("ip", "-n", name, "link", "set", "eth0", "up")
 
 
 def pull_down(hosts: Hosts) -> None:
@@ -196,37 +207,40 @@ def relayed(hosts: Hosts, url: str, folder: Path) -> Iterator[None]:
             relay.wait()
 
 
-@pytest.mark.timeout(400)  # three hosts start one after the other
-def test_a_host_that_is_cut_off_costs_what_it_had_in_hand(
-    scan: Scan, hosts: Hosts, tmp_path: Path
-) -> None:
+def run(rounds: int) -> None:
+    """A host is cut off in the middle of a run, as often as there are rounds; each takes two minutes."""
+    for _ in range(rounds):
+        with (
+            tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
+            tempfile.TemporaryDirectory(prefix="cf-") as short,  # Ray's sockets have long paths
+            run_lookalike(Settings(windows=(RATE,), latency_s=1.5, jitter_s=0.3)) as exchange,
+            hosts_of(Path(short)) as hosts,
+            relayed(hosts, exchange.base_url, Path(folder)),
+        ):
+            cut_one_off(Scan(Path(folder), exchange, CONFIG, hosts.within(0)), hosts)
+
+
+def cut_one_off(scan: Scan, hosts: Hosts) -> None:
     """No word comes of it any more, and what it goes on sending to the provider is counted."""
-    scan.config["timeframes"] = ["1day", "1minute", "5minute", "15minute", "1hour"]
-    scan.config["writer"] = {"commit_every_s": 0.3}
-    scan.config["fleet"] = {"fetchers": 3, "threads": THREADS}
-    scan.config["budget"] = {"windows": [{"limit": RATE[0], "seconds": RATE[1]}]}
-    scan.config["dates"]["from"] = "2022-07-01"
-    settings = Settings(windows=(RATE,), latency_s=1.5, jitter_s=0.3)
-    with (
-        run_lookalike(settings) as exchange,
-        relayed(hosts, exchange.base_url, tmp_path),
-    ):
-        scan = replace(scan, exchange=exchange, within=hosts.within(0))
-        process = scan.start("--address", hosts.head, RAY_AUTH_MODE="disabled")
-        until(lambda: bool(hosts.workers()) and bool(events(scan, "fleet.placed")), process)
-        sent = exchange.judge()["requests"]
-        until(lambda: exchange.judge()["requests"] >= sent + 4 * THREADS, process)
-        hosts.cut_off(hosts.workers()[0])
-        cut_s = time.monotonic()
-        until(lambda: bool(events(scan, "fetcher.lost")), process)
-        noticed_s = time.monotonic() - cut_s
-        exchange.set_latency(0.1)
-        done = finish(process)
-        judged = exchange.judge()
-    assert done.code == 0, done.stderr
-    assert noticed_s < NOTICED_WITHIN_S
+    exchange, state = scan.exchange, str(scan.folder / "state")
+    address = ("--address", hosts.head)
+    process = scan.start(*address, RAY_AUTH_MODE="disabled", CANDLEFLEET_STATE_DIR=state)
+    until(lambda: bool(hosts.workers()) and bool(events(scan, "fleet.placed")), process)
+    sent = exchange.judge()["requests"]
+    until(lambda: exchange.judge()["requests"] >= sent + 4 * THREADS, process)
+    hosts.cut_off(hosts.workers()[0])
+    cut_s = time.monotonic()
+    until(lambda: bool(events(scan, "fetcher.lost")), process)
+    noticed_s = time.monotonic() - cut_s
+    exchange.set_latency(0.1)
+    done = finish(process)
+    judged = exchange.judge()
+    if done.code != 0 or noticed_s > NOTICED_WITHIN_S:
+        raise Failed(f"exit code {done.code}, noticed after {noticed_s:.1f} s: {done.stderr}")
     assert len({event["fetcher"] for event in events(scan, "fetcher.lost")}) == 1
+    laws.rows_are_the_markets(scan)
     laws.every_chunk_has_one_receipt(scan, done.summary["planned"])
+    laws.no_version_holds_a_candle_twice(scan)
     laws.no_window_was_overfull(judged)
     laws.only_what_was_under_way_is_repeated(judged, THREADS)
     print(f"noticed after {noticed_s:.1f} s; {judged['repeats']} requests repeated")
