@@ -144,7 +144,9 @@ def ray_files(pid: int) -> set[Path]:
     with suppress(psutil.NoSuchProcess):
         for head in psutil.Process(pid).children(recursive=True):
             for session in RAY_SESSIONS.glob(f"session_*_{head.pid}"):
-                found |= {path for path in session.rglob("*") if path.is_file()}
+                # `walk` goes on where a folder vanishes meanwhile.
+                paths = (Path(at, name) for at, _, names in os.walk(session) for name in names)
+                found |= {path for path in paths if path.is_file()}
     return found
 
 
