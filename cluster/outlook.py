@@ -89,9 +89,9 @@ class Outlook:
     def _eta_s(self, dispatch: Dispatch, now_s: float) -> float | None:
         """What the budget makes of the rest. Played through now and then, counted down between.
 
-        None while that is unknown: at the start, and while only answers are waited for.
+        None while that is unknown: at the start, while only answers are waited for, and in an outage.
         """
-        if dispatch.pending and not self.unsent(dispatch):
+        if dispatch.outage is not None or (dispatch.pending and not self.unsent(dispatch)):
             return None
         if self.use is not None and now_s >= self._predict_again_s:
             self._predict_again_s = now_s + PREDICT_EVERY_S

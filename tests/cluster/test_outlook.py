@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from actors.fetcher.outcome import Delivered
+from actors.fetcher.outcome import Delivered, TryAgain
 from actors.limiter.simulate import Course
 from actors.limiter.use import BudgetUse, Freeze
 from actors.market.chunk import Cause, Chunk, Status
@@ -20,6 +20,10 @@ DAY = Timeframe.parse("1day")
 def chunks(count: int) -> list[Chunk]:
     first = date(2024, 1, 1)
     return [Chunk(f"NSE_EQ|{i}", f"S{i}", DAY, first, first) for i in range(count)]
+
+
+def failure() -> TryAgain:
+    return TryAgain(1.0, Refused(cause=Cause.SERVER_ERROR, message="HTTP 503: no", http_status=503))
 
 
 def use(*, waiting: int = 0, freeze: Freeze | None = None, not_before_ns: int = 0) -> BudgetUse:
@@ -67,6 +71,17 @@ def test_while_only_answers_are_waited_for_the_budget_tells_no_end() -> None:
     assert outlook.standing(dispatch, Totals(), None, 2.0).eta_s is None
     dispatch.committed([order.chunk.id for order in orders], "writer")
     assert outlook.standing(dispatch, Totals(), None, 3.0).eta_s == 0.0
+
+
+def test_in_an_outage_nobody_knows_the_end() -> None:
+    outlook, dispatch = Outlook(0.0, lanes=4), Dispatch(chunks(100), {"fetcher-1": 20})
+    outlook.use = use()
+    orders = dispatch.orders(0.0)
+    assert outlook.standing(dispatch, Totals(), None, 0.0).eta_s is not None
+    for order in orders:
+        dispatch.settle(order.chunk, failure(), 1.0)
+    assert dispatch.outage is not None
+    assert outlook.standing(dispatch, Totals(), None, 1.0).eta_s is None
 
 
 def test_a_freeze_is_told_with_our_own_count_and_when_it_will_be_tried_again() -> None:
