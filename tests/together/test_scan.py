@@ -37,7 +37,6 @@ from tests.together.conftest import (
 )
 
 SECRET = "s3cret-t0ken-of-the-user"
-MONTHS = (date(2024, 1, 1), date(2024, 2, 29))
 UNITS = {
     "1day": ("days", 1),
     "1hour": ("hours", 1),
@@ -49,11 +48,11 @@ UNITS = {
 
 def market(scan: Scan, keys: list[str], timeframes: list[str]) -> dict[tuple[str, str], list[Bar]]:
     """What the look-alike's market holds, asked of it directly."""
-    truth = Market(0)
-    found = {}
+    truth, found = Market(0), {}
+    days = [date.fromisoformat(scan.config["dates"][end]) for end in ("from", "to")]
     for key in keys:
         for timeframe in timeframes:
-            candles = truth.candles(key, *UNITS[timeframe], *MONTHS)
+            candles = truth.candles(key, *UNITS[timeframe], *days)
             bars = [
                 (int(t), float(o), float(h), float(lo), float(c), int(v), int(oi))
                 for t, o, h, lo, c, v, oi in zip(*candles, strict=True)
@@ -181,7 +180,7 @@ def test_a_split_overnight_is_noticed_and_all_of_the_history_fetched_again(scan:
     rows = scan.rows()
     truth = Market(0, {share: Split(2, date(2024, 1, 1))})
     for (key, timeframe), bars in rows.items():
-        days = (MONTHS[0], date(2024, 3, 20))
+        days = (date(2024, 1, 1), date(2024, 3, 20))
         candles = truth.candles(key, *UNITS[timeframe], *days)
         assert [bar[4] for bar in bars] == candles.close.tolist()
         assert [bar[5] for bar in bars] == candles.volume.tolist()
