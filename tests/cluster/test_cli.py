@@ -107,6 +107,7 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
         (["scan", "CONFIG", "--base-url", "http://example.com"], "--base-url"),
         (["scan", "CONFIG", "--bogus"], "bogus"),
         (["plan", "CONFIG", "--to", "yesterday"], "--to"),
+        (["plan", "CONFIG", "--store", "gs://bucket"], "--store: is no path and no s3://bucket"),
         (["bogus"], "bogus"),
         (["export", "--store", "nowhere", "--format", "csv", "--out", "x.csv"], "nowhere"),
         (

@@ -354,6 +354,12 @@ MISTAKES = {
     "today: 1": "today: must be true, false or forming, not 1",
     "on_revision: ignore": "on_revision: must be 'refetch' or 'warn', not 'ignore'",
     "store: ''": "store: is no path",
+    "store: 'http://foo/bar'": "store: is no path and no s3://bucket/prefix",
+    "store: 'gs://bucket/x'": "store: is no path and no s3://bucket/prefix",
+    "store: 's3://'": "store: is no path and no s3://bucket/prefix",
+    "store: 's3:/bucket/x'": "store: is no path and no s3://bucket/prefix",
+    "store: '~nobody-of-that-name/x'": "store: is no path and no s3://bucket/prefix",
+    "store: 'a#b'": "store: a store's address cannot hold #",
     "store: [a]": "store: must be text, not ['a']",
 }
 
