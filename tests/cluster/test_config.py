@@ -320,6 +320,9 @@ MISTAKES = {
     "fleet: 7": "fleet: must be a mapping, not 7",
     "budget: {share: 0}": "budget.share: must be greater than 0",
     "budget: {share: 1.01}": "budget.share: must be less than or equal to 1",
+    "budget: {share: 1e-1}": "budget.share: must be a number, not '1e-1'; write 1.0e-1",
+    "retry: {base_s: 2.5e3}": "retry.base_s: must be a number, not '2.5e3'; write 2.5e+3",
+    "fleet: {threads: 1e1}": "fleet.threads: must be a whole number, not '1e1'; write it out",
     "budget: {share: .nan}": "budget.share: must be a finite number",
     "budget: {windows: [{limit: -1, seconds: 1}]}": "budget.windows[0].limit: must be greater than 0",
     "budget: {windows: [{limit: 1, seconds: 0}]}": "budget.windows[0].seconds: must be greater than or",
@@ -503,6 +506,23 @@ def test_a_secret_in_a_config_is_refused_and_not_repeated(folder: Path, line: st
     said = refusal(folder, f"{LEAST}{line}\n")
     assert SECRET not in said
     assert "UPSTOX_ACCESS_TOKEN" in said or "must not carry" in said or "must end before" in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "provider: {token_file: TOKEN}",
+        "store: TOKEN",
+        "on_revision: TOKEN",
+        "TOKEN: 1",
+        "a: b: TOKEN",
+    ],
+)
+def test_a_token_under_the_wrong_key_is_refused_and_not_repeated(folder: Path, line: str) -> None:
+    token = f"{SECRET}.eyJzdWIiOiJBQjEyMzQifQ.c2lnbmF0dXJl"
+    said = refusal(folder, f"{LEAST}{line}\n".replace("TOKEN", token))
+    assert "line 3: a token must not stand in a config" in said
+    assert "eyJ" not in said
 
 
 def test_a_token_among_custom_params_is_refused(folder: Path) -> None:
