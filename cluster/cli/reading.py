@@ -46,6 +46,8 @@ def status(
     from cluster.status import look, tables
 
     found = look(opened(store, version, as_of))
+    if found.candles_version is None and not found.runs:
+        raise UsageError(f"there is no store at {found.store} yet", "--store")
     if as_json:
         print_json(found.as_dict())
         return

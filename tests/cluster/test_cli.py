@@ -122,9 +122,17 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
         (["export", "--store", "x", "--format", "csv", "--out", "x", "--from", "1/2/24"], "--from"),
         (["status", "--store", "x", "--version", "1", "--as-of", "2024-01-31"], "not both"),
         (["status", "--store", "nowhere", "--as-of", "2024-01-31"], "--as-of: there is no store"),
+        (["status", "--store", "nowhere"], "--store: there is no store at"),
+        (["status", "--store", "nowhere", "--json"], "--store: there is no store at"),
+        (["status", "--store", ""], "is no path and no s3://bucket/prefix"),
+        (["status", "--store", "s3:/bucket"], "is no path and no s3://bucket/prefix"),
         (
             ["status", "--store", "x", "--version", "newest"],
-            "--version: 'newest' is no whole number",
+            "--version: 'newest' is no whole number, 0 or more",
+        ),
+        (
+            ["optimize", "--store", "x", "--keep", "-5"],
+            "--keep: '-5' is no whole number, 0 or more",
         ),
         (["optimize", "--store", "x", "--keep", "9999999"], "--keep: 9999999 is more than 36,500"),
         (["retry", "CONFIG", "--cause", "luck"], "--cause: 'luck' is none of rate_limited, server"),
@@ -167,15 +175,6 @@ def test_a_store_that_cannot_be_one_is_refused_before_anything_is_sent(
     assert done.returncode in (1, 2)
     assert "file" in done.stderr
     assert exchange.judge()["requests"] == before
-
-
-def test_status_of_a_store_that_is_not_there_says_so(tmp_path: Path) -> None:
-    done = candlefleet("status", "--store", tmp_path / "nothing")
-    assert done.returncode == 0
-    assert "no store" in done.stdout.replace("\n", " ")
-    assert (
-        json.loads(candlefleet("status", "--store", tmp_path / "x", "--json").stdout)["runs"] == []
-    )
 
 
 def test_without_dead_letters_there_is_nothing_to_retry(config: Path, tmp_path: Path) -> None:
