@@ -36,7 +36,7 @@ Last = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last day
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")]
 
 #: What the arguments of a reading call are on the command line.
-_OPTIONS = {"symbols": "--symbol", "timeframe": "--timeframe"}
+_OPTIONS = {"symbols": "--symbol", "timeframe": "--timeframe", "first": "--from"}
 
 
 def status(
