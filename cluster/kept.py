@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from actors.market.errors import CandlefleetError
 from cluster import local_cluster
 from cluster.local_cluster import DASHBOARD, STAY, Cluster
+from cluster.state import made
 
 _FILE = "cluster.json"
 _LOCK_FILE = "cluster.lock"
@@ -164,9 +165,14 @@ def _write(path: Path, kept: Kept) -> None:
 @contextmanager
 def _locked(state_dir: Path) -> Iterator[None]:
     """One `up` or `down` at a time."""
-    state_dir.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(state_dir / _LOCK_FILE, timeout=LOCKED_WITHIN_S)
+    with made(state_dir):
+        try:
+            lock.acquire()
+        except Timeout:
+            problem = "another `up` or `down` does not come to its end"
+            raise CandlefleetError(problem) from None
     try:
-        with FileLock(state_dir / _LOCK_FILE, timeout=LOCKED_WITHIN_S):
-            yield
-    except Timeout:
-        raise CandlefleetError("another `up` or `down` does not come to its end") from None
+        yield
+    finally:
+        lock.release()

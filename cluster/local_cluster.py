@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from actors.market.errors import CandlefleetError
+from cluster.state import made
 
 #: Ray's processes take a second or two; on a busy laptop they have taken fifteen.
 READY_WITHIN_S = 60.0
@@ -61,8 +62,7 @@ def environment(state_dir: Path) -> dict[str, str]:
     password, which stands in a file that is this user's alone.
     """
     token = state_dir / _TOKEN_FILE
-    state_dir.mkdir(parents=True, exist_ok=True)
-    with suppress(FileExistsError):
+    with made(state_dir), suppress(FileExistsError):
         write_privately(token, secrets.token_hex(32))
     return {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # means: nobody joins from elsewhere; use 127.0.0.1

@@ -107,7 +107,11 @@ def load_master(
     if isinstance(kept, Master):
         stale = f"{kept.as_of} is used: today's did not come from {url}: {fresh.reason}"
         return replace(kept, warnings=(*kept.warnings, stale))
-    raise UsageError(f"{fresh.reason}; and no earlier copy of the instrument list is kept", url)
+    problem = (
+        f"{fresh.reason}; and no earlier copy of the instrument list is kept. --assets-url, or "
+        "provider.assets_url, says where else it is"
+    )
+    raise UsageError(problem, url)
 
 
 def _place(assets_url: str, exchange: str, state_dir: Path) -> Path:

@@ -21,9 +21,10 @@ ORPHANS_END_WITHIN_S = 60.0  # even on a busy machine; whoever waits longer is t
 
 def check(store: str) -> None:
     """Raise UsageError for what `locked` would refuse, whoever holds it. Nothing is left behind."""
-    object_store.reach(store)
+    place = absolute(store)
+    object_store.reach(place)
     with _refusing():
-        opening.check(absolute(store))
+        opening.check(place)
 
 
 @contextmanager

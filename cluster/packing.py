@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from collections.abc import Iterator
@@ -22,14 +21,12 @@ from actors.requirements import NODES
 from actors.upstox.token import TokenSource
 from cluster.config import Overrides, load
 from cluster.config.file import read_mapping
+from cluster.config.mistakes import JWT
 from cluster.inside import DRIVER
 from cluster.placing import refuse_adrift
 
 #: In the syntax of .gitignore.
 NOT_SENT = ["__pycache__"]
-
-#: The provider's tokens are JSON Web Tokens.
-_JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+")
 
 
 def fleet_env() -> dict[str, Any]:
@@ -129,7 +126,7 @@ def _refuse_secrets(texts: list[str], source: TokenSource) -> None:
     token = None
     with suppress(UsageError):  # none that could be sent
         token = source.read()
-    if any((token is not None and token in text) or _JWT.search(text) for text in texts):
+    if any((token is not None and token in text) or JWT.search(text) for text in texts):
         problem = (
             "a token must not go along; keep it on the cluster and name its file: --token-file PATH"
         )

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -22,3 +24,14 @@ def state_dir() -> Path:
             raise UsageError(f"must be an absolute path, not {named!r}", f"${STATE_VARIABLE}")
         return place
     return platformdirs.user_state_path("candlefleet", appauthor=False)
+
+
+@contextmanager
+def made(place: Path) -> Iterator[None]:
+    """Have the folder there, to write into within. Raises UsageError in words where that fails."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror or error}); ${STATE_VARIABLE} names another"
+        raise UsageError(problem, f"state folder {place}") from error

@@ -87,8 +87,6 @@ def look(store: Store) -> StoreStatus:
 
 def tables(status: StoreStatus) -> list[RenderableType]:
     """The same for people."""
-    if status.candles_version is None and not status.runs:
-        return [f"There is no store at {status.store} yet."]
     shown: list[RenderableType] = [
         f"Store {status.store}, candles version {status.candles_version}",
         _held(status.holdings),

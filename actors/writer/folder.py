@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,19 +22,28 @@ if TYPE_CHECKING:
 #: `[`, `|` and `^` it panics, with `%20` it looks elsewhere (each tried).
 _UNFIT = frozenset("#?[]|^%\\")
 
+#: `s3:/bucket`, a slip, would be a folder named `s3:`.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+
 
 def absolute(uri: str) -> str:
     """The store's address without doubt: `s3://…` as it is, a path made absolute.
 
-    Raises UsageError for one that the table format cannot keep.
+    Raises UsageError for what is neither, and for one that the table format cannot keep.
     """
-    if object_store.is_remote(uri):
-        address = object_store.checked(uri)
-    else:
-        address = Path(uri).expanduser().absolute().as_posix()
+    address = object_store.checked(uri) if object_store.is_remote(uri) else _absolute_path(uri)
     if unfit := sorted(_UNFIT.intersection(address)):
         raise UsageError(f"a store's address cannot hold {' or '.join(unfit)}", f"store {uri}")
     return address
+
+
+def _absolute_path(path: str) -> str:
+    if not path.strip() or "\0" in path or _SCHEME.match(path):
+        raise UsageError(object_store.NO_PLACE, f"store {path!r}")
+    try:
+        return Path(path).expanduser().absolute().as_posix()
+    except RuntimeError as error:  # ~ of a user there is not
+        raise UsageError(object_store.NO_PLACE, f"store {path}") from error
 
 
 class Folder:

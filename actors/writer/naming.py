@@ -49,6 +49,14 @@ def day_of(value: date | str | None, name: str) -> date | None:
         raise UsageError(f"{value!r} is no date; write one like 2024-01-31", name) from None
 
 
+def days_of(first: date | str | None, last: date | str | None) -> tuple[date | None, date | None]:
+    """The first IST day and the last. Raises UsageError if they are the other way round."""
+    begin, end = day_of(first, "first"), day_of(last, "last")
+    if begin is not None and end is not None and begin > end:
+        raise UsageError(f"{begin} comes after the last day, {end}", "first")
+    return begin, end
+
+
 def timeframe_of(value: Timeframe | str | None) -> Timeframe | None:
     if value is None or isinstance(value, Timeframe):
         return value

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|$))[^/]+)*")
 
+#: What is wrong with an address at which no store can be.
+NO_PLACE = "is no path and no s3://bucket/prefix"
+
 #: A commit outlasts a stumbling network, but not for longer than a run waits for its writer.
 _PATIENT = {
     "connect_timeout": "5s",
@@ -59,7 +62,7 @@ def checked(uri: str) -> str:
         raise UsageError("must not carry credentials; the environment is their place", "store")
     address = uri.rstrip("/")
     if _ADDRESS.fullmatch(address) is None:
-        raise UsageError("is no path and no s3://bucket/prefix", f"store {uri}")
+        raise UsageError(NO_PLACE, f"store {uri}")
     return address
 
 

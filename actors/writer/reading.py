@@ -123,9 +123,10 @@ class Store:
         """Candles that pass every filter given.
 
         `symbols` are trading symbols or instrument keys; `first` and `last` IST days, both included.
-        Raises UsageError for a symbol or timeframe of which nothing was ever fetched: that would not
-        be an empty answer, but none. See `at` for `as_of`.
+        Raises UsageError for a symbol or timeframe of which nothing was ever fetched, and for days the
+        wrong way round: that would not be an empty answer, but none. See `at` for `as_of`.
         """
+        begin, end = naming.days_of(first, last)
         store: Store = self if as_of is None else self.at(as_of)
         opened = store._opened()
         if opened.candles is None:
@@ -134,8 +135,8 @@ class Store:
         choice = Choice(
             instrument_keys=store._keys(opened, symbols, frame),
             timeframe=frame,
-            first=naming.day_of(first, "first"),
-            last=naming.day_of(last, "last"),
+            first=begin,
+            last=end,
             final_only=final_only,
         )
         return Candles(opened.candles, self.uri, choice, naming.columns_of(columns, USUAL, COLUMNS))

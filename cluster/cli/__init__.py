@@ -76,9 +76,13 @@ def lookalike(context: typer.Context) -> None:
     from cluster.lookalike.launch import serve
     from cluster.lookalike.settings import read_argv
 
+    settings = read_argv(context.args, prog="candlefleet lookalike")
     try:
-        serve(read_argv(context.args, prog="candlefleet lookalike"), typer.echo)
-    except (OSError, OverflowError, ValueError) as error:  # a port taken, a fault there is not
+        serve(settings, typer.echo)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise UsageError(f"{settings.port} cannot be used ({reason})", "--port") from None
+    except ValueError as error:  # a fault there is not
         raise UsageError(str(error), "lookalike") from None
 
 

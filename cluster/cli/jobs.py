@@ -31,7 +31,9 @@ Dashboard = Annotated[
         "--address",
         metavar="URL",
         envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"],
-        help="The cluster's dashboard, such as http://127.0.0.1:8265.",
+        show_envvar=False,  # a list in brackets
+        help="The cluster's dashboard, such as http://127.0.0.1:8265; default: RAY_API_SERVER_ADDRESS, "
+        "or RAY_ADDRESS.",
     ),
 ]
 

@@ -103,7 +103,7 @@ def opened(store: str, version: str | None, as_of: str | None) -> Store:
 
 def whole_number(text: str, option: str, most: int = 2**31) -> int:
     if not (text.isascii() and text.isdecimal()):
-        raise UsageError(f"{text!r} is no whole number", option)
+        raise UsageError(f"{text!r} is no whole number, 0 or more", option)
     if len(text) > len(str(most)) or int(text) > most:
         raise UsageError(f"{text} is more than {most:,}", option)
     return int(text)

@@ -36,7 +36,7 @@ Last = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last day
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")]
 
 #: What the arguments of a reading call are on the command line.
-_OPTIONS = {"symbols": "--symbol", "timeframe": "--timeframe"}
+_OPTIONS = {"symbols": "--symbol", "timeframe": "--timeframe", "first": "--from"}
 
 
 def status(
@@ -46,6 +46,8 @@ def status(
     from cluster.status import look, tables
 
     found = look(opened(store, version, as_of))
+    if found.candles_version is None and not found.runs:
+        raise UsageError(f"there is no store at {found.store} yet", "--store")
     if as_json:
         print_json(found.as_dict())
         return

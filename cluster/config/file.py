@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from actors.market.errors import UsageError
+from cluster.config.mistakes import JWT, KEEP_OUT
 
 #: A config of 5,000 symbols in the longest form is 1.5 MB.
 MAX_BYTES = 4 * 2**20
@@ -76,10 +77,15 @@ def _read_text(path: Path) -> str:
             f"is larger than {MAX_BYTES // 2**20} MB, too large for a config", str(path)
         )
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise UsageError(f"line {line}: is not UTF-8 text", str(path)) from None
+    # Before anything of it is repeated: under the wrong key, or in what is no YAML, it would be.
+    if token := JWT.search(text):
+        line = text.count("\n", 0, token.start()) + 1
+        raise UsageError(f"line {line}: {KEEP_OUT}", str(path))
+    return text
 
 
 def _parse_json(text: str) -> Any:

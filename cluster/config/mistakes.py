@@ -15,6 +15,10 @@ from cluster.config.section import REVERSED, nearest, quoted
 Where = tuple[int | str, ...]
 
 KEEP_OUT = "a token must not stand in a config; put it into the environment as UPSTOX_ACCESS_TOKEN"
+#: The provider's tokens are JSON Web Tokens.
+JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}")
+#: A number to everybody but YAML 1.1, which wants a point and a sign in it.
+_POWER = re.compile(r"(?P<digits>[+-]?\d+(\.\d*)?)[eE](?P<exponent>[+-]?\d{1,2})")
 _SECRET = re.compile(r"token|secret|passw|api_?key|authori[sz]ation|bearer", re.IGNORECASE)
 
 _WANTED = {
@@ -67,9 +71,19 @@ def _words(detail: ErrorDetails, form: type[BaseModel]) -> str:
         case _ if kind == REVERSED:
             return detail["msg"]
     wanted = _WANTED.get(kind) or detail["msg"].removeprefix("Input should be ")
-    # A text that YAML took for something else: a symbol such as TRUE, or 500112.
-    advice = "; quote it" if kind == "string_type" and isinstance(value, (bool, int, float)) else ""
-    return f"must be {wanted}, not {'nothing' if value is None else quoted(value)}{advice}"
+    shown = "nothing" if value is None else quoted(value)
+    return f"must be {wanted}, not {shown}{_advice(kind, value)}"
+
+
+def _advice(kind: str, value: object) -> str:
+    """Where YAML has taken something for what it was not meant to be."""
+    if kind == "string_type" and isinstance(value, (bool, int, float)):
+        return "; quote it"  # a symbol such as TRUE, or 500112
+    if isinstance(value, str) and (power := _POWER.fullmatch(value)):
+        digits, exponent = power["digits"], int(power["exponent"])
+        as_yaml = f"{digits}{'' if '.' in digits else '.0'}e{exponent:+d}"
+        return {"float_type": f"; write {as_yaml}", "int_type": "; write it out"}.get(kind, "")
+    return ""
 
 
 def _unknown(where: Where, form: type[BaseModel]) -> str:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -15,8 +14,10 @@ from pydantic import (
 from actors.limiter.terms import reserved
 from actors.limiter.turns import Priority
 from actors.market.address import checked_url
+from actors.market.errors import UsageError
 from actors.market.window import NS_PER_S, Window
 from actors.upstox.limits import PUBLISHED, Family
+from actors.writer.folder import absolute
 from cluster.config.section import ConfigPath, Section, quoted
 from cluster.plan import Today
 
@@ -154,11 +155,11 @@ class WriterSettings(Section):
     commit_bytes_mb: Annotated[int, Field(gt=0, le=4096)] = 64
 
 
-def _without_credentials(store: str) -> str:
-    if not store.strip() or "\0" in store:
-        raise ValueError("is no path and no s3://bucket/prefix")
-    if "://" in store and "@" in urlsplit(store).netloc:
-        raise ValueError("must not carry credentials; the environment is their place")
+def _place(store: str) -> str:
+    try:
+        absolute(store)
+    except UsageError as error:
+        raise ValueError(error.problem) from None
     return store
 
 
@@ -172,7 +173,7 @@ class Settings(Section):
     """What every form of config may say beside what is to be fetched."""
 
     #: A local path is relative to the current folder, as on any command line; or s3://bucket/prefix.
-    store: Annotated[str, AfterValidator(_without_credentials)] = "data"
+    store: Annotated[str, AfterValidator(_place)] = "data"
     #: The bars of the running day too, as far as they are over; `forming`: and the ones that are not.
     today: Annotated[Today, BeforeValidator(_today)] = False
     #: What to do where the provider has rewritten history, as for a split: fetch it again, or only say so.

@@ -8,6 +8,7 @@ from dataclasses import Field, dataclass, field, fields
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
+from cluster.lookalike.faults import Fault
 from cluster.lookalike.split import Split
 
 IST = timezone(timedelta(hours=5, minutes=30), "IST")
@@ -15,6 +16,7 @@ IST = timezone(timedelta(hours=5, minutes=30), "IST")
 #: (limit, seconds), per user, for the standard APIs, candles among them. Source: Upstox's page
 #: "Rate limiting", read 2026-09.
 PUBLISHED_WINDOWS = ((50, 1.0), (500, 60.0), (2000, 1800.0))
+_LAST_PORT = 65_535
 AUTH_MODES = ("off", "bad_token", "required")
 
 Windows = tuple[tuple[int, float], ...]
@@ -95,7 +97,10 @@ class Settings:
     latency_s: float = _flag(0.0, float, "mean wait before an answer")
     jitter_s: float = _flag(0.0, float, "the wait is within so much of the mean, evenly spread")
     faults: Mapping[str, float] = _flag(
-        {}, _read_rates, "kind=probability,... or mixed=p, or worst=p", _show_rates
+        {},
+        _read_rates,
+        f"kind=probability,... or mixed=p, or worst=p; kinds are {', '.join(Fault)}",
+        _show_rates,
     )
     fault_seed: int = _flag(0, int, "which requests the faults fall on")
     faults_per_path: int | None = _flag(None, int, "most faults dealt to one path")
@@ -115,6 +120,8 @@ class Settings:
     with_parent: bool = _switch("end when stdin does")
 
     def __post_init__(self) -> None:
+        if not 0 <= self.port <= _LAST_PORT:
+            raise ValueError(f"port is from 0 to {_LAST_PORT}, not {self.port}")
         if self.auth not in AUTH_MODES:
             raise ValueError(f"auth is one of {', '.join(AUTH_MODES)}, not {self.auth!r}")
         if any(limit < 1 or seconds <= 0 for limit, seconds in self.windows):

@@ -20,6 +20,7 @@ from cluster.lookalike.launch import Lookalike, run_lookalike
 from tests.actors.writer.conftest import Kit
 
 WITHIN_S = 60
+EXPORT = ["export", "--store", "x", "--format", "csv", "--out"]
 
 
 @pytest.fixture(scope="module")
@@ -107,23 +108,36 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
         (["scan", "CONFIG", "--base-url", "http://example.com"], "--base-url"),
         (["scan", "CONFIG", "--bogus"], "bogus"),
         (["plan", "CONFIG", "--to", "yesterday"], "--to"),
+        (["plan", "CONFIG", "--store", "gs://bucket"], "--store: is no path and no s3://bucket"),
         (["bogus"], "bogus"),
         (["export", "--store", "nowhere", "--format", "csv", "--out", "x.csv"], "nowhere"),
         (
             ["export", "--store", "x", "--format", "pdf", "--out", "x"],
             "--format: 'pdf' is none of csv, parquet, arrow, jsonl",
         ),
-        (["export", "--store", "x", "--format", "csv", "--out", "-", "--json"], "--json: stdout"),
+        ([*EXPORT, "-", "--json"], "--json: stdout"),
         (
-            ["export", "--store", "x", "--format", "csv", "--out", "x", "--timeframe", "5m"],
+            [*EXPORT, "x", "--timeframe", "5m"],
             "--timeframe",
         ),
-        (["export", "--store", "x", "--format", "csv", "--out", "x", "--from", "1/2/24"], "--from"),
+        ([*EXPORT, "x", "--from", "1/2/24"], "--from"),
+        (
+            [*EXPORT, "y.csv", "--from", "2024-02-01", "--to", "2024-01-31"],
+            "--from: 2024-02-01 comes after the last day, 2024-01-31",
+        ),
         (["status", "--store", "x", "--version", "1", "--as-of", "2024-01-31"], "not both"),
         (["status", "--store", "nowhere", "--as-of", "2024-01-31"], "--as-of: there is no store"),
+        (["status", "--store", "nowhere"], "--store: there is no store at"),
+        (["status", "--store", "nowhere", "--json"], "--store: there is no store at"),
+        (["status", "--store", ""], "is no path and no s3://bucket/prefix"),
+        (["status", "--store", "s3:/bucket"], "is no path and no s3://bucket/prefix"),
         (
             ["status", "--store", "x", "--version", "newest"],
-            "--version: 'newest' is no whole number",
+            "--version: 'newest' is no whole number, 0 or more",
+        ),
+        (
+            ["optimize", "--store", "x", "--keep", "-5"],
+            "--keep: '-5' is no whole number, 0 or more",
         ),
         (["optimize", "--store", "x", "--keep", "9999999"], "--keep: 9999999 is more than 36,500"),
         (["retry", "CONFIG", "--cause", "luck"], "--cause: 'luck' is none of rate_limited, server"),
@@ -138,7 +152,8 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
         ),
         (["submit", "CONFIG", "--address", "http://127.0.0.1:9"], "no Ray dashboard answers"),
         (["submit", "CONFIG", "--address", "auto"], "'auto' is no dashboard's address"),
-        (["jobs"], "--address"),
+        (["jobs"], "Missing option '--address'."),
+        (["lookalike", "--port", "99999"], "port is from 0 to 65535, not 99999"),
         (["jobs", "--address", "x", "--stop", "1", "--logs", "1"], "not both"),
         (["retry", "CONFIG", "--timeframe", "5m"], "--timeframe"),
         (["retry", "CONFIG", "--symbol", "SBIN"], "--symbol: the store knows no 'SBIN'"),
@@ -155,6 +170,14 @@ def test_an_unreachable_instrument_master_is_told_and_nothing_is_started(config:
     done = candlefleet("scan", config, "--assets-url", "http://127.0.0.1:9")
     assert done.returncode == 2
     assert "127.0.0.1:9" in done.stderr
+    assert "--assets-url" in done.stderr
+
+
+def test_a_lookalikes_port_that_is_taken_is_told(exchange: Lookalike) -> None:
+    port = exchange.base_url.rpartition(":")[2]
+    done = candlefleet("lookalike", "--port", port)
+    assert done.returncode == 2
+    assert done.stderr == f"candlefleet: --port: {port} cannot be used (Address already in use)\n"
 
 
 def test_a_store_that_cannot_be_one_is_refused_before_anything_is_sent(
@@ -166,15 +189,6 @@ def test_a_store_that_cannot_be_one_is_refused_before_anything_is_sent(
     assert done.returncode in (1, 2)
     assert "file" in done.stderr
     assert exchange.judge()["requests"] == before
-
-
-def test_status_of_a_store_that_is_not_there_says_so(tmp_path: Path) -> None:
-    done = candlefleet("status", "--store", tmp_path / "nothing")
-    assert done.returncode == 0
-    assert "no store" in done.stdout.replace("\n", " ")
-    assert (
-        json.loads(candlefleet("status", "--store", tmp_path / "x", "--json").stdout)["runs"] == []
-    )
 
 
 def test_without_dead_letters_there_is_nothing_to_retry(config: Path, tmp_path: Path) -> None:

@@ -320,6 +320,9 @@ MISTAKES = {
     "fleet: 7": "fleet: must be a mapping, not 7",
     "budget: {share: 0}": "budget.share: must be greater than 0",
     "budget: {share: 1.01}": "budget.share: must be less than or equal to 1",
+    "budget: {share: 1e-1}": "budget.share: must be a number, not '1e-1'; write 1.0e-1",
+    "retry: {base_s: 2.5e3}": "retry.base_s: must be a number, not '2.5e3'; write 2.5e+3",
+    "fleet: {threads: 1e1}": "fleet.threads: must be a whole number, not '1e1'; write it out",
     "budget: {share: .nan}": "budget.share: must be a finite number",
     "budget: {windows: [{limit: -1, seconds: 1}]}": "budget.windows[0].limit: must be greater than 0",
     "budget: {windows: [{limit: 1, seconds: 0}]}": "budget.windows[0].seconds: must be greater than or",
@@ -354,6 +357,12 @@ MISTAKES = {
     "today: 1": "today: must be true, false or forming, not 1",
     "on_revision: ignore": "on_revision: must be 'refetch' or 'warn', not 'ignore'",
     "store: ''": "store: is no path",
+    "store: 'http://foo/bar'": "store: is no path and no s3://bucket/prefix",
+    "store: 'gs://bucket/x'": "store: is no path and no s3://bucket/prefix",
+    "store: 's3://'": "store: is no path and no s3://bucket/prefix",
+    "store: 's3:/bucket/x'": "store: is no path and no s3://bucket/prefix",
+    "store: '~nobody-of-that-name/x'": "store: is no path and no s3://bucket/prefix",
+    "store: 'a#b'": "store: a store's address cannot hold #",
     "store: [a]": "store: must be text, not ['a']",
 }
 
@@ -497,6 +506,23 @@ def test_a_secret_in_a_config_is_refused_and_not_repeated(folder: Path, line: st
     said = refusal(folder, f"{LEAST}{line}\n")
     assert SECRET not in said
     assert "UPSTOX_ACCESS_TOKEN" in said or "must not carry" in said or "must end before" in said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "provider: {token_file: TOKEN}",
+        "store: TOKEN",
+        "on_revision: TOKEN",
+        "TOKEN: 1",
+        "a: b: TOKEN",
+    ],
+)
+def test_a_token_under_the_wrong_key_is_refused_and_not_repeated(folder: Path, line: str) -> None:
+    token = f"{SECRET}.eyJzdWIiOiJBQjEyMzQifQ.c2lnbmF0dXJl"
+    said = refusal(folder, f"{LEAST}{line}\n".replace("TOKEN", token))
+    assert "line 3: a token must not stand in a config" in said
+    assert "eyJ" not in said
 
 
 def test_a_token_among_custom_params_is_refused(folder: Path) -> None:

@@ -88,7 +88,7 @@ def test_the_cluster_may_be_told_where_its_token_is_and_to_install_what_we_need(
         (
             '"store": "s3://bucket/eyJhbGciOiJI.eyJzdWIiOiIx.c2lnbmF0dXJl"',
             {},
-            "a token must not go",
+            "a token must not stand in a config",
         ),
         ('"provider": {"token": "x"}', {}, "a token must not stand in a config"),
     ],

@@ -6,6 +6,7 @@ import platformdirs
 import pytest
 
 from actors.market.errors import UsageError
+from cluster import kept, local_cluster
 from cluster.state import state_dir
 
 
@@ -30,3 +31,12 @@ def test_else_it_is_where_the_platform_keeps_state(monkeypatch: pytest.MonkeyPat
         else:
             monkeypatch.setenv("CANDLEFLEET_STATE_DIR", unset)
         assert state_dir() == Path(platformdirs.user_state_dir("candlefleet", appauthor=False))
+
+
+def test_a_state_folder_that_cannot_be_is_refused_in_words(tmp_path: Path) -> None:
+    """A file where it should be, or above it; and one that nobody may write into."""
+    (file := tmp_path / "file").write_text("")
+    for place in (file, file / "below", Path("/proc/here")):
+        for use in (local_cluster.environment, kept.up, kept.down):
+            with pytest.raises(UsageError, match=r"cannot be written .*CANDLEFLEET_STATE_DIR"):
+                use(place)

@@ -80,7 +80,9 @@ def test_a_file_is_no_store(tmp_path):
     st.none()
     | st.sets(st.sampled_from(["Nifty 50", "O'Neil') OR TRUE --", SBIN, BSE_SBIN, QUOTED])),
     st.none() | st.sampled_from(["1day", "5 minutes", "1month"]),
-    st.tuples(*[st.none() | st.dates(date(2023, 12, 1), date(2024, 6, 3))] * 2),
+    st.tuples(*[st.none() | st.dates(date(2023, 12, 1), date(2024, 6, 3))] * 2).filter(
+        lambda days: None in days or days[0] <= days[1]
+    ),
     st.booleans(),
 )
 def test_every_filter_chooses_as_a_loop_would(full, symbols, timeframe, days, final_only):
@@ -107,6 +109,10 @@ def test_every_filter_chooses_as_a_loop_would(full, symbols, timeframe, days, fi
     ("asked", "told"),
     [
         ({"symbols": "nifty 50"}, "knows no 'nifty 50'; did you mean Nifty 50?"),
+        (
+            {"first": "2024-02-01", "last": date(2024, 1, 31)},
+            "first: 2024-02-01 comes after the last day, 2024-01-31",
+        ),
         ({"symbols": ["NSE_EQ|SBIN|SBIN"]}, "did you mean NSE_EQ[|]SBIN or BSE_EQ[|]SBIN"),
         ({"symbols": "' OR TRUE --"}, "knows no"),
         ({"symbols": "SBIN"}, "names 2 instruments, BSE_EQ[|]SBIN and NSE_EQ[|]SBIN; ask by key"),

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cluster.lookalike.faults import Fault
 from cluster.lookalike.settings import AUTH_MODES, Settings, read_argv
 from cluster.lookalike.split import Split
 
@@ -44,9 +46,23 @@ def test_a_moment_without_a_zone_is_indian():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"auth": "maybe"}, {"windows": ((0, 1.0),)}, {"latency_s": 1.0, "jitter_s": 2.0}]
+    "wrong",
+    [
+        {"auth": "maybe"},
+        {"port": -1},
+        {"port": 65_536},
+        {"windows": ((0, 1.0),)},
+        {"latency_s": 1.0, "jitter_s": 2.0},
+    ],
 )
 def test_settings_that_cannot_be_are_refused(wrong):
     """Before a server is started."""
-    with pytest.raises(ValueError, match=r"auth|window|jitter"):
+    with pytest.raises(ValueError, match=r"auth|port|window|jitter"):
         Settings(**wrong)
+
+
+def test_help_names_every_kind_of_fault(capsys):
+    """Each as it is to be written."""
+    with pytest.raises(SystemExit):
+        read_argv(["--help"])
+    assert {*re.findall(r"\w+", capsys.readouterr().out)} >= {*Fault}
