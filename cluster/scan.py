@@ -156,7 +156,7 @@ def _execute(prepared: Prepared, run_id: str, console: Console, cluster: Cluster
         except CandlefleetError as error:
             # A value from here on, so that what was stored until then is still told.
             worked.broken = error
-            log.error("run.broken", extra={"error": str(error)})  # noqa: TRY400  # it says all
+            log.info("run.broken", extra={"error": str(error)})  # people are told at the end
         finished = _finished(prepared, run_id, worked, time.monotonic() - began_s, began_version)
         log.info("run.ended", extra=finished.summary.as_dict())
     try:
