@@ -25,6 +25,8 @@ $(HEAD_READY): $(READY)
 	@$(BIN)/python -m venv $(HEAD)
 	@realpath $(VENV)/lib/python3*/site-packages >$$(echo $(HEAD)/lib/python3*/site-packages)/beside.pth
 	@$(HEAD)/bin/python $(PIP) 'ray[default]'
+	@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m ray.scripts.scripts "$$@"\n' >$(HEAD)/bin/ray
+	@chmod +x $(HEAD)/bin/ray
 	@touch $(HEAD_READY)
 
 demo: $(READY)   ## NIFTY 50 from the look-alike exchange, inside the real limits

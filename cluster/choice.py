@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cluster import kept, local_cluster
+from cluster.address import reach
 from cluster.local_cluster import Cluster
 from cluster.state import state_dir
 
@@ -21,6 +22,12 @@ OWN = ("local", "none")
 def joins(address: str | None) -> bool:
     """Whether a run with this --address works on a cluster that others have started."""
     return address is not None and address.lower() not in OWN
+
+
+def refuse_unreachable(address: str | None) -> None:
+    """Raise UsageError if a run could not join the cluster at its --address."""
+    if address is not None and joins(address):
+        reach(address)
 
 
 @contextmanager

@@ -25,11 +25,10 @@ from actors.writer.spool import place_of
 from cluster.interrupt import Interrupt
 from cluster.joining import claim_of, claimed, refuse_other_limiter
 from cluster.placement import Places
+from cluster.startup import START_WITHIN_S, Startup
 
 log = logging.getLogger(__name__)
 
-#: A new process, imports included; on a busy laptop this has taken ten seconds.
-START_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.25
 HEAD_WITHIN_S = 1.0
 
@@ -77,8 +76,9 @@ class Crew:
             name: _fetcher(settings, self._names, name, self._places.of[name]) for name in fetchers
         }
 
-    def everyone(self) -> list[Any]:
-        return [self.limiter, self.writer, self.monitor, *self.fetchers.values()]
+    def everyone(self) -> dict[str, Any]:
+        others = {"limiter": self.limiter, "writer": self.writer, "monitor": self.monitor}
+        return others | self.fetchers
 
     def dismiss_fetchers(self) -> None:
         """Once there is nothing left to fetch: tidying needs the memory they hold."""
@@ -152,13 +152,14 @@ def hire(settings: CrewSettings, interrupt: Interrupt) -> Iterator[Crew]:
 
 
 def _await(crew: Crew, interrupt: Interrupt) -> None:
-    answers = [actor.memory.remote() for actor in crew.everyone()]
-    until_s = time.monotonic() + START_WITHIN_S
-    while len(ray.wait(answers, num_returns=len(answers), timeout=_LOOK_EVERY_S)[1]):
+    names = {actor.memory.remote(): name for name, actor in crew.everyone().items()}
+    answers, startup = list(names), Startup(time.monotonic())
+    while waiting := ray.wait(answers, num_returns=len(answers), timeout=_LOOK_EVERY_S)[1]:
         if interrupt:
             return
-        if time.monotonic() > until_s:
-            raise CandlefleetError(f"the actors were not up in {START_WITHIN_S:g} s")
+        late = startup.look(time.monotonic(), [names[ref] for ref in waiting])
+        if late is not None:
+            log.warning("fleet.starting", extra={"actors": late, "at_most_s": START_WITHIN_S})
     try:
         ray.get(answers)
         crew.locate()

@@ -68,6 +68,13 @@ class Job:
             "exit": self.exit,
         }
 
+    def in_words(self) -> str:
+        """What may be long stands in a line of its own, whole, to be copied."""
+        began = "" if self.began is None else f"  began {self.began.astimezone(IST):%Y-%m-%d %H:%M}"
+        ended = "" if self.exit is None else f" (exit {self.exit:d})"
+        into = f" into {self.store}" if self.store else ""
+        return f"{self.id}  {self.state}{ended}{began}\n  {self.config}{into}"
+
 
 def exit_of(status: JobStatus, driver_exit_code: int | None) -> int | None:
     """What a job's command would have told a shell; None while it has not ended.

@@ -109,13 +109,15 @@ def start_head(*options: str, stay: str | None = None) -> subprocess.Popen[bytes
     source = str(Path(__file__).parents[1])
     others = os.environ.get("PYTHONPATH")
     path = os.pathsep.join([source, others] if others else [source])
+    # The `python` of a job that is submitted there is to be ours, even where our venv is not activated.
+    commands = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     marks = [] if stay is None else [STAY + stay]
     return subprocess.Popen(  # noqa: S603 - our own program
         [sys.executable, "-P", "-m", "cluster.head", *marks, *options],
         stdin=subprocess.PIPE if stay is None else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": path},
+        env=os.environ | {"PYTHONPATH": path, "PATH": commands},
         cwd=None if stay is None else "/",
         start_new_session=True,  # Ctrl-C is for us, who still need it for a while
     )

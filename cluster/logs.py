@@ -42,7 +42,7 @@ class JsonLines(logging.Formatter):
 _SENTENCES = {
     "run.stopping": "Stopping: {reason}. What was fetched is being stored.",
     "run.abandoned": "Gave up waiting for {in_flight} requests under way.",
-    "run.broken": "The run cannot go on: {error}",
+    "fleet.starting": "Waiting up to {at_most_s:g} s for {actors} to start; the machine may be busy.",
     "fleet.slowed": "Slowed down: {reason}.",
     "budget.frozen": "The provider refused a request (429) though we had counted {own_count}; "
     "nothing is sent for {next_try_s} s.",

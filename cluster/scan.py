@@ -26,7 +26,7 @@ from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.receipts import receipts_table
 from actors.writer.spool import place_of, waiting
-from cluster.choice import cluster_for, joins
+from cluster.choice import cluster_for, joins, refuse_unreachable
 from cluster.config import RunConfig
 from cluster.derive import Derived, derive, due_of
 from cluster.exit import Exit
@@ -107,6 +107,7 @@ def scan(
     Nobody else writes to the store from before it is looked at until all is done.
     """
     refuse_adrift(config.store, on_cluster=joins(address))
+    refuse_unreachable(address)
     with (
         provider_of(config) as provider,
         locked(config.store, provider.state_dir),
@@ -155,7 +156,7 @@ def _execute(prepared: Prepared, run_id: str, console: Console, cluster: Cluster
         except CandlefleetError as error:
             # A value from here on, so that what was stored until then is still told.
             worked.broken = error
-            log.error("run.broken", extra={"error": str(error)})  # noqa: TRY400  # it says all
+            log.info("run.broken", extra={"error": str(error)})  # people are told at the end
         finished = _finished(prepared, run_id, worked, time.monotonic() - began_s, began_version)
         log.info("run.ended", extra=finished.summary.as_dict())
     try:

@@ -3,14 +3,14 @@ from __future__ import annotations
 import io
 import logging
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stdout
 from pathlib import Path
 
 import ray
 
-from actors.market.errors import CandlefleetError, UsageError
+from actors.market.errors import CandlefleetError
+from cluster.address import place_of, reach
 from cluster.interrupt import Interrupt
 from cluster.joining import bring_token, check_nodes, refusal
 from cluster.local_cluster import Cluster
@@ -23,7 +23,6 @@ NAMESPACE = "candlefleet"
 #: a user could have put there.
 NOWHERE = "/"
 
-REACHED_WITHIN_S = 5.0
 NEWS_CHARS = 500  # of one of Ray's paragraphs
 
 log = logging.getLogger(__name__)
@@ -57,7 +56,10 @@ class _RayNews(io.TextIOBase):
 
 
 def _join(address: str, cluster: Cluster, interrupt: Interrupt) -> None:
-    _reach(address)
+    place = place_of(address)
+    if place is not None:
+        bring_token(*place)
+    reach(address)
     runtime_env = fleet_env() if cluster.is_joined else None
     token = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if token is not None:
@@ -80,28 +82,3 @@ def _join(address: str, cluster: Cluster, interrupt: Interrupt) -> None:
         interrupt.arm()
     if cluster.is_joined:
         check_nodes(lambda: bool(interrupt))
-
-
-def _reach(address: str) -> None:
-    """Raise UsageError if no cluster can be there.
-
-    If nothing listens, Ray itself would try for minutes. Through its client (`ray://`) we would be told
-    that we are on the head, and would look for the store there.
-    """
-    scheme, _, place = address.rpartition("://")
-    if scheme:
-        kind = "Ray's client's" if scheme == "ray" else "a dashboard's"
-        problem = (
-            f"{address} is {kind} address; run this on a node of the cluster with its HOST:PORT, or "
-            "give its dashboard's to `candlefleet submit`"
-        )
-        raise UsageError(problem, "--address")
-    host, _, port = place.rpartition(":")
-    if not host or not port.isdigit():
-        return  # such as `auto`, which Ray resolves
-    bring_token(host, int(port))
-    try:
-        socket.create_connection((host, int(port)), timeout=REACHED_WITHIN_S).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"no Ray cluster answers at {address}: {reason}", "--address") from error

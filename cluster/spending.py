@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 
 from actors.limiter.budget import Budget
 from actors.limiter.clock import Reading, read
@@ -131,7 +131,8 @@ def _refusal(status: BudgetStatus) -> str | None:
 
 def _runs(status: BudgetStatus) -> Table:
     spans = [f"in {duration(use.window.span_s)}" for use in status.windows]
-    shown = Table("run", "priority", *spans, "still to send")
+    # Its id is to be copied: rather let the headings be folded.
+    shown = Table(Column("run", no_wrap=True), "priority", *spans, "still to send")
     for run in status.runs:
         counted = (f"{n:,}" for n in run.counted)
         shown.add_row(run.run_id, run.priority or "", *counted, f"{run.pending:,}")

@@ -15,14 +15,14 @@ from cluster.cli.options import (
     Json,
     StoreOver,
     ToOver,
-    console,
     print_json,
     say,
 )
 from cluster.exit import Exit
+from cluster.wording import printable
 
 if TYPE_CHECKING:
-    from cluster.jobs import Jobs
+    from cluster.jobs import Job, Jobs
     from cluster.packing import Order
 
 Dashboard = Annotated[
@@ -127,8 +127,6 @@ def jobs(
     as_json: Json = False,
 ) -> None:
     """List the jobs of ours that a Ray cluster does or did, or stop one."""
-    from rich.table import Table
-
     from cluster.jobs import Jobs
 
     if stop is not None and logs is not None:
@@ -137,13 +135,19 @@ def jobs(
     if logs is not None:
         typer.echo(there.log(logs), nl=False)
         return
-    found = [there.stop(stop)] if stop is not None else there.ours()
+    found = [_stopped(there, stop)] if stop is not None else there.ours()
     if as_json:
         print_json({"jobs": [job.as_dict() for job in found]})
         return
-    table = Table(box=None)
-    for heading in ("job", "config", "store", "state", "began", "exit"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "job")
+    if not found:
+        say([f"The cluster at {address} knows no job of ours."])
     for job in found:
-        table.add_row(*("" if value is None else str(value) for value in job.as_dict().values()))
-    console(stderr=False).print(table)
+        typer.echo(printable(job.in_words()))
+
+
+def _stopped(there: Jobs, job_id: str) -> Job:
+    job = there.look(job_id)
+    if not job.is_over:
+        return there.stop(job_id)
+    say([f"{job_id} had ended before."])
+    return job

@@ -147,6 +147,12 @@ def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> N
             "store data: a relative",
         ),
         (
+            ["scan", "CONFIG", "--address", "nonsense"],
+            "candlefleet: --address: 'nonsense' is no cluster's address",
+        ),
+        (["retry", "CONFIG", "--address", "127.0.0.1:9"], "candlefleet: --address: no Ray cluster"),
+        (["verify", "CONFIG", "--fetch", "--address", "ray://h:1"], "candlefleet: --address: ray"),
+        (
             ["submit", "CONFIG", "--store", "data", "--address", "http://127.0.0.1:9"],
             "a relative path",
         ),

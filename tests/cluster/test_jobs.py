@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import json
+import os
 import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+import ray
 from ray.job_submission import JobDetails, JobStatus, JobType
 
 from actors.market.errors import UsageError
 from cluster import jobs
-from cluster.jobs import Jobs, exit_of, job_of, summary_in
+from cluster.jobs import Job, Jobs, exit_of, job_of, summary_in
 
 
 @pytest.mark.parametrize(
@@ -88,3 +97,80 @@ def test_an_entrypoint_that_no_shell_could_read_is_listed_all_the_same() -> None
 )
 def test_a_log_without_a_summary_has_none(log: str, summary: str | None) -> None:
     assert summary_in(log) == summary
+
+
+LONG = "s3://a-bucket/with/a/long/prefix/for/all-of-the-nifty-500-at-every-timeframe"
+
+
+def test_a_job_is_listed_in_lines_whose_values_stay_whole() -> None:
+    began = datetime(2026, 11, 23, 13, 15, tzinfo=UTC)
+    ended = Job("candlefleet-20261123-184501-9f3c", "all.yaml", LONG, "succeeded", began, 0)
+    first, second = ended.in_words().splitlines()
+    assert first == f"{ended.id}  succeeded (exit 0)  began 2026-11-23 18:45"
+    assert second == f"  all.yaml into {LONG}"
+    assert len(first) <= 80
+    waits = Job("raysubmit_1", "all.yaml", "", "pending", None, None)
+    assert waits.in_words() == "raysubmit_1  pending\n  all.yaml"
+
+
+DONE = {
+    "type": "SUBMISSION",
+    "submission_id": "candlefleet-1",
+    "status": "SUCCEEDED",
+    "entrypoint": "python -m cluster scan all.yaml",
+    "start_time": 1_764_000_000_000,
+    "metadata": {"candlefleet": "1", "config": "all.yaml", "store": LONG},
+}
+
+
+class Dashboard(BaseHTTPRequestHandler):
+    """As a cluster's that remembers one job, which has ended, under its id alone."""
+
+    def do_GET(self) -> None:
+        answers = {"/api/version": {"ray_version": ray.__version__}, "/api/jobs/": []}
+        content = json.dumps(answers.get(self.path, DONE)).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def dashboard() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Dashboard) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("words", "shown", "told"),
+    [
+        ([], "", "knows no job of ours."),
+        (
+            ["--stop", "candlefleet-1"],
+            f"  all.yaml into {LONG}\n",
+            "candlefleet-1 had ended before.",
+        ),
+    ],
+)
+def test_that_there_is_nothing_to_list_or_to_stop_is_said(
+    dashboard: str, words: list[str], shown: str, told: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "cluster", "jobs", "--address", dashboard, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=os.environ | {"COLUMNS": "80"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith(shown)
+    assert bool(done.stdout) == bool(shown)
+    assert told in done.stderr

@@ -161,6 +161,18 @@ def test_the_job_runs_a_command_of_ours_with_what_it_needs() -> None:
     assert sorted(lines[1:]) == sorted([*NODES, *DRIVER])
 
 
+def test_a_job_is_stopped_and_resumed_by_the_name_and_the_key_it_has() -> None:
+    job = read("rayjob.yaml")
+    lines = (LAUNCH / "README.md").read_text().splitlines()
+    patches = [shlex.split(line) for line in lines if "kubectl patch" in line]
+    assert len(patches) == 2
+    for words, suspend in zip(patches, (True, False), strict=True):
+        assert words[:4] == ["kubectl", "patch", "rayjob", job["metadata"]["name"]]
+        patch = yaml.safe_load(words[-1])
+        assert patch == {"spec": {"suspend": suspend}}
+        jsonschema.validate(job | {"spec": job["spec"] | patch["spec"]}, definition("RayJob"))
+
+
 @pytest.mark.parametrize("path", sorted(LAUNCH.glob("*.yaml")), ids=lambda path: path.name)
 def test_each_file_is_told_of_and_none_holds_a_secret(path: Path) -> None:
     assert path.name in (LAUNCH / "README.md").read_text()

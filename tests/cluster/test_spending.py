@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from rich.console import Console
 from actors.limiter.actor import Limiter
 from actors.limiter.terms import Fate, Settlement, Terms
 from actors.limiter.turns import Priority
+from actors.limiter.windows import WindowUse
 from actors.market.errors import UsageError
 from actors.market.window import NS_PER_S, Window
-from cluster.spending import look, tables
+from cluster.spending import BudgetStatus, RunShare, look, tables
 
 WINDOWS = (Window(5, 1_000 * NS_PER_S), Window(20, 2_000 * NS_PER_S))
 
@@ -87,3 +89,13 @@ def test_a_state_folder_that_is_none_is_no_free_budget(tmp_path: Path) -> None:
 def test_looking_where_nothing_was_spent_leaves_nothing_behind(tmp_path: Path) -> None:
     assert look(tmp_path / "state") == []
     assert not (tmp_path / "state").exists()
+
+
+def test_a_runs_id_stays_whole_on_a_narrow_terminal() -> None:
+    windows = tuple(WindowUse(window, 1, 3, None, None) for window in WINDOWS)
+    run = RunShare("20261123-184501-9f3c", "update", (3, 1_234), 123_456)
+    status = BudgetStatus("host/anonymous", datetime.now(UTC), 0, windows, 1.0, None, (run,))
+    console = Console(file=io.StringIO(), width=52)
+    for table in tables(status):
+        console.print(table)
+    assert run.run_id in console.file.getvalue()  # type: ignore[attr-defined]
