@@ -115,5 +115,5 @@ def test_a_file_that_is_gone_is_a_store_that_cannot_be_read(store):
     candles = store.candles()
     next(Path(store.uri, "candles").rglob("*.parquet")).unlink()
     for read in (candles.to_arrow, lambda: [*candles.pieces()]):
-        with pytest.raises(StoreError, match="Failed to fetch"):
+        with pytest.raises(StoreError, match="is gone"):
             read()
