@@ -15,8 +15,11 @@ from cluster.inside import DRIVER
 
 ROOT = Path(__file__).parents[2]
 WANTED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-#: Wanted by who submits, by the look-alike, and brought by the cluster itself.
-NOT_SENT = {"aiohttp", "starlette", "uvicorn", "httptools", "uvloop", "ray"}
+#: Wanted by who submits, by the look-alike, by screens, and brought by the cluster itself.
+NOT_SENT = {
+    *("aiohttp", "starlette", "uvicorn", "httptools", "uvloop"),
+    *("plotly", "TA-Lib", "ray"),
+}
 
 
 def test_nodes_and_driver_want_what_the_installation_wants() -> None:

@@ -247,8 +247,8 @@ def test_whoever_stops_reading_ends_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
-def test_results_that_cannot_be_written_are_told(tmp_path: Path) -> None:
-    words = [sys.executable, "-m", "cluster", "status", "--store", str(tmp_path / "nothing")]
+def test_results_that_cannot_be_written_are_told() -> None:
+    words = [sys.executable, "-m", "cluster", "--version"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             words, stdout=full, stderr=subprocess.PIPE, timeout=WITHIN_S, check=False

@@ -11,7 +11,7 @@ from ray.exceptions import ActorAlreadyExistsError, AuthenticationError
 from ray.runtime_env import RuntimeEnv
 
 from actors.market.errors import UsageError
-from cluster import joining, session
+from cluster import joining
 from cluster.joining import answers_within_s, claim_of, claimed, refusal
 
 
@@ -92,14 +92,6 @@ def test_who_is_not_let_in_is_told_why(error: Exception, said: str) -> None:
     """The words are Ray's."""
     with pytest.raises(UsageError, match=f"--address: {said}"):
         raise refusal("h:1", error)
-
-
-@pytest.mark.parametrize(
-    "address", ["ray://10.0.0.1:10001", "http://10.0.0.1:8265", "https://head"]
-)
-def test_what_is_no_clusters_own_address_is_refused_unasked(address: str) -> None:
-    with pytest.raises(UsageError, match=f"{address} is .* HOST:PORT, or give its dashboard's"):
-        session._reach(address)
 
 
 def test_a_token_is_brought_without_rays_inner_name_too(monkeypatch) -> None:
