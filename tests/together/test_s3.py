@@ -33,7 +33,7 @@ class ScanInBucket(Scan):
         return DeltaTable(place).version() if DeltaTable.is_deltatable(place) else 0
 
     def ask(self, verb: str, *options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "cluster", verb, "--store", self.store, *options]
+        command = [sys.executable, "-P", "-m", "cluster", verb, "--store", self.store, *options]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
