@@ -14,7 +14,15 @@ from tests.together.test_scan import UNITS, expected
 
 def told(scan: Scan, verb: str) -> dict:
     url = scan.exchange.base_url
-    command = [sys.executable, "-P", "-m", "cluster", verb, str(scan.folder / "config.yaml"), "--json"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "cluster",
+        verb,
+        str(scan.folder / "config.yaml"),
+        "--json",
+    ]
     command += ["--store", str(scan.store), "--base-url", url, "--assets-url", url]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=WITHIN_S, cwd=scan.folder, check=False

@@ -14,14 +14,8 @@ from tests.together.test_scan import expected
 
 def verify(scan: Scan, *options: str) -> tuple[int, dict]:
     url = scan.exchange.base_url
-    command = [
-        sys.executable,
-        "-m",
-        "cluster",
-        "verify",
-        str(scan.folder / "config.yaml"),
-        "--json",
-    ]
+    config = str(scan.folder / "config.yaml")
+    command = [sys.executable, "-P", "-m", "cluster", "verify", config, "--json"]
     command += ["--store", str(scan.store), "--base-url", url, "--assets-url", url, *options]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=WITHIN_S, cwd=scan.folder, check=False
