@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from cluster import kept, local_cluster
 from cluster.address import reach
 from cluster.local_cluster import Cluster
+from cluster.placing import refuse_adrift
 from cluster.state import state_dir
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ def joins(address: str | None) -> bool:
     return address is not None and address.lower() not in OWN
 
 
-def refuse_unreachable(address: str | None) -> None:
-    """Raise UsageError if a run could not join the cluster at its --address."""
+def refuse_hopeless(store: str, address: str | None) -> None:
+    """Raise UsageError if a run could not join the cluster at its --address, or keep the store there."""
+    refuse_adrift(store, on_cluster=joins(address))
     if address is not None and joins(address):
         reach(address)
 

@@ -53,9 +53,8 @@ class Kept:
         """
         with suppress(psutil.Error):
             process = psutil.Process(self.pid)
-            if (
-                STAY + self.mark in process.cmdline()
-            ):  # of a dead one nobody has buried, it is empty
+            # Of a dead one that nobody has buried, it is empty.
+            if STAY + self.mark in process.cmdline():
                 return process
         return None
 

@@ -26,7 +26,7 @@ from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.receipts import receipts_table
 from actors.writer.spool import place_of, waiting
-from cluster.choice import cluster_for, joins, refuse_unreachable
+from cluster.choice import cluster_for, refuse_hopeless
 from cluster.config import RunConfig
 from cluster.derive import Derived, derive, due_of
 from cluster.exit import Exit
@@ -34,7 +34,6 @@ from cluster.fleet import Worked, work
 from cluster.local_cluster import Cluster
 from cluster.logs import run_log
 from cluster.occupancy import locked, make_ready, recover
-from cluster.placing import refuse_adrift
 from cluster.plan import Plan, plan
 from cluster.provider import Provider, provider_of, terms_of
 from cluster.record import log_file, write_manifest, write_report
@@ -106,8 +105,7 @@ def scan(
 
     Nobody else writes to the store from before it is looked at until all is done.
     """
-    refuse_adrift(config.store, on_cluster=joins(address))
-    refuse_unreachable(address)
+    refuse_hopeless(config.store, address)
     with (
         provider_of(config) as provider,
         locked(config.store, provider.state_dir),

@@ -11,12 +11,11 @@ from actors.market.errors import UsageError
 from actors.market.instrument import Instrument
 from actors.market.timeframe import Timeframe
 from actors.writer.reading import Store
-from cluster.choice import cluster_for, joins, refuse_unreachable
+from cluster.choice import cluster_for, refuse_hopeless
 from cluster.config import RunConfig
 from cluster.coverage import intersected, united
 from cluster.exit import Exit
 from cluster.occupancy import locked, recover
-from cluster.placing import refuse_adrift
 from cluster.plan import Want
 from cluster.provider import provider_of
 from cluster.scan import execute, prepare
@@ -61,8 +60,7 @@ def repair_config(config: RunConfig, console: Console, address: str | None = Non
 
     Nobody else writes to the store meanwhile.
     """
-    refuse_adrift(config.store, on_cluster=joins(address))
-    refuse_unreachable(address)
+    refuse_hopeless(config.store, address)
     with provider_of(config) as provider, locked(config.store, provider.state_dir):
         recover(config.store, provider.state_dir)
         prepared = prepare(config, provider, datetime.now(UTC))
