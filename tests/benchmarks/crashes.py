@@ -31,13 +31,12 @@ import yaml
 from deltalake import DeltaTable
 
 from actors.market.sessions import IST
-from cluster.lookalike.instruments import known_instruments
 from cluster.lookalike.launch import Lookalike, run_lookalike
-from cluster.lookalike.market import Market
 from cluster.lookalike.settings import Settings
 from cluster.lookalike.split import Split
 from tests.benchmarks.fleet import config, environment
 from tests.benchmarks.meter import Failed
+from tests.benchmarks.truth import liquid, same_as_the_market
 from tests.bucket import NAME, run_bucket
 
 CRASHES = 50
@@ -144,7 +143,7 @@ def run_in_a_bucket(_rounds: int) -> None:
 def _measure(folder: Path, store: str, where: str) -> None:
     seed = int(time.time())
     with run_lookalike(Settings(windows=(), latency_s=0.05)) as exchange:
-        keys = _liquid(INSTRUMENTS)
+        keys = liquid(INSTRUMENTS, (FIRST, LAST), 410)
         windows = ((A_SECOND, 1.0),)
         wanted = config(keys, ["5minute"], (str(FIRST), str(LAST)), windows)
         wanted["writer"] = {"commit_every_s": 2.0}
@@ -162,7 +161,7 @@ def _measure(folder: Path, store: str, where: str) -> None:
         loop.crash_and_finish()
         seconds = time.monotonic() - began_s
         requests, answers = exchange.judge()["requests"], _answers(store) - stood
-    rows = _same_as_the_market(f"{store}/candles", keys, splits)
+    rows = same_as_the_market(f"{store}/candles", keys, 5, (FIRST, LAST), splits)
     versions = _look_at_every_version(store, keys)
     crashes, repeated = loop.crashes.total(), requests - answers
     most = sum(VICTIMS[who] * times for who, times in loop.crashes.items())
@@ -197,41 +196,11 @@ def _kill_actor(process: subprocess.Popen[bytes], actor: str, dice: random.Rando
     return True
 
 
-def _liquid(count: int) -> list[str]:
-    """Shares that trade every day of the span."""
-    market, found = Market(0), []
-    for key, record in known_instruments().items():
-        if record["segment"] != "NSE_EQ" or record["instrument_type"] != "EQ":
-            continue
-        if len(market.candles(key, "days", 1, FIRST, LAST).ts) >= 410:
-            found.append(key)
-        if len(found) == count:
-            return found
-    raise Failed("the look-alike has too few shares")
-
-
 def _answers(store: str) -> int:
     """Those that receipts tell of; one that a newer has overtaken on some of its days has a few."""
     columns = ["instrument_key", "timeframe", "run_id", "fetched_at"]
     told = pa.table(DeltaTable(f"{store}/chunks").scan(columns=columns))
     return int(told.group_by(columns).aggregate([]).num_rows)
-
-
-def _same_as_the_market(candles: str, keys: list[str], splits: dict[str, Split]) -> int:
-    table = DeltaTable(candles)
-    market, total = Market(0, splits), 0
-    for key in keys:
-        predicate = f"instrument_key = '{key}'"
-        columns = ["ts", "open", "high", "low", "close", "volume", "oi"]
-        rows = pa.table(table.scan(columns=columns, predicate=predicate)).sort_by("ts")
-        truth = market.candles(key, "minutes", 5, FIRST, LAST)
-        stamps = rows["ts"].cast(pa.int64()).to_numpy() // 1_000_000
-        for name, expected in zip(truth._fields, truth, strict=True):
-            found = stamps if name == "ts" else rows[name].to_numpy()
-            if found.tolist() != expected.tolist():
-                raise Failed(f"{key}: {name} is not the market's")
-        total += rows.num_rows
-    return total
 
 
 def _look_at_every_version(store: str, keys: list[str]) -> int:

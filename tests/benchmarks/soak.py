@@ -27,12 +27,11 @@ import pyarrow as pa
 import yaml
 from deltalake import DeltaTable
 
-from cluster.lookalike.instruments import known_instruments
 from cluster.lookalike.launch import Lookalike, run_lookalike
-from cluster.lookalike.market import Market
 from cluster.lookalike.settings import Settings
 from tests.benchmarks.fleet import config, environment
 from tests.benchmarks.meter import Failed
+from tests.benchmarks.truth import liquid, same_as_the_market
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "10"))
 INSTRUMENTS = 240
@@ -153,7 +152,7 @@ def run(_rounds: int) -> None:
         tempfile.TemporaryDirectory(prefix="candlefleet-bench-") as folder,
         run_lookalike(settings) as exchange,
     ):
-        keys = _liquid(INSTRUMENTS)
+        keys = liquid(INSTRUMENTS, (FIRST, LAST), 400)
         wanted = config(keys, ["15minute"], (str(FIRST), str(LAST)), WINDOWS)
         wanted |= {
             "writer": {"commit_every_s": 2.0},
@@ -175,7 +174,7 @@ def _tell(soak: _Soak, keys: list[str], seconds: float) -> None:
     worst = judged["windows"][0]["worst"]
     if judged["refused"] or worst > WINDOWS[0][0]:
         raise Failed(f"a window was overfull: {judged['windows']}")
-    rows = _same_as_the_market(f"{soak.store}/candles", keys)
+    rows = same_as_the_market(f"{soak.store}/candles", keys, 15, (FIRST, LAST))
     versions = _look_at_versions(f"{soak.store}/candles")
     receipts = pa.table(DeltaTable(f"{soak.store}/chunks").scan(columns=["chunk_id", "status"]))
     ids = receipts["chunk_id"].to_pylist()
@@ -212,36 +211,6 @@ def _kill_one(family: list[psutil.Process], actor: str, dice: random.Random) -> 
         dice.choice(found).kill()
         return 1
     return 0
-
-
-def _liquid(count: int) -> list[str]:
-    """Shares that trade in every month of the span."""
-    market, found = Market(0), list[str]()
-    for key, record in known_instruments().items():
-        if record["segment"] != "NSE_EQ" or record["instrument_type"] != "EQ":
-            continue
-        if len(market.candles(key, "days", 1, FIRST, LAST).ts) >= 400:
-            found.append(key)
-        if len(found) == count:
-            return found
-    raise Failed("the look-alike has too few shares")
-
-
-def _same_as_the_market(candles: str, keys: list[str]) -> int:
-    with duckdb.connect() as engine:
-        engine.register("held", pa.table(DeltaTable(candles).scan()))
-        market, total = Market(0), 0
-        for key in keys:
-            query = "select epoch(ts)::bigint, open, high, low, close, volume, oi from held"
-            rows = engine.execute(
-                f"{query} where instrument_key = ? order by ts",
-                [key],
-            ).fetchall()
-            truth = market.candles(key, "minutes", 15, FIRST, LAST)
-            if rows != [tuple(x.item() for x in row) for row in zip(*truth, strict=True)]:
-                raise Failed(f"{key}: not the market's candles")
-            total += len(rows)
-    return total
 
 
 def _look_at_versions(candles: str) -> int:
