@@ -18,6 +18,7 @@ from actors.market.errors import UsageError
 from actors.market.window import NS_PER_S, Window
 from actors.upstox.limits import PUBLISHED, Family
 from actors.writer.folder import absolute
+from cluster.config.schedule import ScheduleSettings
 from cluster.config.section import ConfigPath, Section, quoted
 from cluster.plan import Today
 
@@ -186,3 +187,4 @@ class Settings(Section):
     retry: RetrySettings = RetrySettings()
     memory: MemorySettings = MemorySettings()
     writer: WriterSettings = WriterSettings()
+    schedule: ScheduleSettings = ScheduleSettings()

@@ -1,0 +1,104 @@
+"""What is to be done again and again, and who is told of it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    model_validator,
+)
+
+from actors.market.address import checked_url
+from cluster.config.section import Section, Text, Texts, quoted
+from cluster.schedule.when import When
+
+#: It becomes part of the names of files, of units and of Kubernetes objects.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
+
+Event = Literal["failure", "stale", "matches", "token"]
+EVENTS: tuple[Event, ...] = ("failure", "stale", "matches", "token")
+
+
+def _when(value: object) -> When:
+    if isinstance(value, When):
+        return value
+    return When.parse(value if isinstance(value, str) else quoted(value))
+
+
+def _named(name: str) -> str:
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"{quoted(name)} is no name: a to z, 0 to 9 and -, 40 at the most")
+    return name
+
+
+def _maybe_bare(value: object) -> object:
+    """`golden_cross` is short for `{screen: golden_cross}`."""
+    return {"screen": value} if isinstance(value, str) else value
+
+
+class ScreenSettings(Section):
+    """A screen to be asked after a job."""
+
+    screen: Text  # a ready one's name, or a file
+    #: Where its answer goes, by the ending as csv, json, parquet or html; `{date}` is the day's.
+    out: Text | None = None
+
+
+class JobSettings(Section):
+    name: Annotated[str, AfterValidator(_named)]
+    when: Annotated[InstanceOf[When], BeforeValidator(_when), PlainSerializer(str)]
+    #: `update`: what is missing; `full`: hold all of the range, mend it, and put the store in order.
+    what: Literal["update", "full"] = "update"
+    screens: Annotated[
+        tuple[Annotated[ScreenSettings, BeforeValidator(_maybe_bare)], ...], Field(strict=False)
+    ] = ()
+    #: So long after its time a run that failed is tried again; 0: never.
+    retry_for_s: Annotated[float, Field(ge=0, le=86_400)] = 10_800.0
+
+
+def _host_only(url: str) -> str:
+    """Its path is often a secret, and what a config says is written into manifests."""
+    return f"{urlsplit(url).scheme}://{urlsplit(url).netloc}/…"
+
+
+Webhook = Annotated[str, AfterValidator(checked_url), PlainSerializer(_host_only)]
+
+
+class NotifySettings(Section):
+    """Who is told of events: a webhook, or a command that reads them on stdin."""
+
+    webhook: Webhook | None = None
+    command: Texts = ()  # a program and its arguments; no shell
+    on: Annotated[tuple[Event, ...], Field(strict=False)] = EVENTS
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if (self.webhook is None) == (not self.command):
+            raise ValueError("give one of webhook and command")
+        return self
+
+
+_DAILY = JobSettings(name="daily", when=When.parse("daily 18:00"))
+_WEEKLY = JobSettings(name="weekly", when=When.parse("weekly sunday 20:00"), what="full")
+
+
+class ScheduleSettings(Section):
+    jobs: Annotated[tuple[JobSettings, ...], Field(strict=False)] = (_DAILY, _WEEKLY)
+    notify: Annotated[tuple[NotifySettings, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        names = [job.name for job in self.jobs]
+        if not names:
+            raise ValueError("jobs is empty; leave it out for the daily and the weekly one")
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two jobs are called {name}")
+        return self
