@@ -1,4 +1,6 @@
 """Keeps a store fresh for months without a hand.
 
 when         `daily 18:00`, `weekly sunday 20:00` or cron -> moments, in India
+notice       what somebody is to be told, and who has been
+delivery     brings it to a webhook or a command, in bounded time
 """
