@@ -306,6 +306,7 @@ def test_a_token_is_warned_of_that_ends_before_the_next_run(
     assert "the token file is empty" in str(unreadable.token_warning)
 
 
+@settings(max_examples=40)
 @given(st.lists(jobs, min_size=1, max_size=3), moments, st.integers(-3_000, 60_000))
 def test_the_warning_comes_just_when_a_run_would_find_the_token_ended(
     jobs: list[JobSettings], now: datetime, minutes: int
