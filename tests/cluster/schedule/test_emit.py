@@ -33,7 +33,7 @@ from cluster.schedule.emit import cron, k8s, systemd
 from cluster.schedule.emit.emission import Kind, text
 from cluster.schedule.emit.place import Place
 from cluster.schedule.when import When
-from tests.cluster.test_launch import closed, definition
+from tests.cluster.kuberay import closed, definition
 
 ROOT = Path(cluster.__file__).parents[1]
 DAY = timedelta(days=1)
