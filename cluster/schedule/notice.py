@@ -148,10 +148,11 @@ def _environment(notify: Sequence[NotifySettings], hide: Hide) -> dict[str, str]
         for listener in notify
         if (match := IN_ENVIRONMENT.fullmatch(listener.webhook or ""))
     }
+    secrets = _OUR_SECRETS | webhooks
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in _OUR_SECRETS | webhooks and hide(value) == value
+        if name not in secrets and hide(value) == value
     }
 
 

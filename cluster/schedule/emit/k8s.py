@@ -91,7 +91,7 @@ def _config_map(place: Place, settings: RunConfig) -> dict[str, Any]:
     data = {}
     listing = settings.asks[0].universe.file
     if listing is not None:
-        data[_LISTING] = listing.read_text(encoding="utf-8-sig")
+        data[_LISTING] = _text(listing)
         content["universe"]["file"] = _LISTING
     if isinstance(content.get("provider"), dict):
         content["provider"].pop("token_file", None)
@@ -101,6 +101,15 @@ def _config_map(place: Place, settings: RunConfig) -> dict[str, Any]:
         raise UsageError("is too large for a config map (1 MB)", str(place.config))
     name = place.name("config", _NAME_CHARS)
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def _text(listing: Path) -> str:
+    try:
+        return listing.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", str(listing)) from None
+    except UnicodeDecodeError:
+        raise UsageError("is not UTF-8 text", str(listing)) from None
 
 
 def _cron_job(

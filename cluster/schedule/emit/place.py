@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import getpass
 import hashlib
 import os
+import pwd
 import re
 import sys
 import sysconfig
@@ -41,7 +41,7 @@ class Place:
             config=config.absolute(),
             folder=Path.cwd(),
             program=(str(script),) if script.is_file() else (sys.executable, "-m", "cluster"),
-            user=getpass.getuser(),
+            user=_user(),
             state_dir=state_dir() if named else None,
             offset=_steady(now or datetime.now(UTC)),
         )
@@ -62,6 +62,14 @@ class Place:
             return name
         digest = hashlib.blake2b(name.encode()).hexdigest()[:_DIGEST_CHARS]
         return f"{name[: most - _DIGEST_CHARS - 1].rstrip('-')}-{digest}"
+
+
+def _user() -> str:
+    """By number, as systemd takes it too, where the machine has no name for it."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _steady(now: datetime) -> timedelta | None:

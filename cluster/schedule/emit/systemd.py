@@ -62,7 +62,10 @@ def in_one(place: Place, settings: RunConfig) -> str:
 
 
 def service(place: Place, job: JobSettings) -> str:
-    """Runs a job once; a failed run is tried again while its time lasts."""
+    """Runs a job once; a failed run is tried again while its time lasts.
+
+    What systemd counts is starts: runs that take long to fail may be tried for longer.
+    """
     return "".join(f"{line}\n" for line in _service(place, job)) + _HARDENING
 
 

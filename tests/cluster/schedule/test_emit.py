@@ -401,6 +401,12 @@ def test_what_pods_cannot_have_is_refused(place: Place, old: str, new: str, wher
     assert "s3cret" not in str(refused.value)
 
 
+def test_a_listing_that_is_no_text_is_refused(place: Place, config: RunConfig) -> None:
+    (place.folder / "lists" / "some.csv").write_bytes(b"Symbol\n\xff\n")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        text(Kind.K8S, place, config)
+
+
 # All of them
 
 
