@@ -260,7 +260,7 @@ def _reason(row: dict[str, Any], due: date) -> str:
         return f"failed: {row['cause']}"
     if row["last"] >= due:
         return "asked before it had settled"
-    return f"asked up to {row['last']:%a %d %b}"
+    return f"asked up to {row['last']:%a %d %b %Y}"
 
 
 def _newest(job: JobSettings, until: datetime) -> datetime | None:

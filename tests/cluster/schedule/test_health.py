@@ -198,7 +198,7 @@ def test_a_friday_is_enough_until_monday_has_settled() -> None:
     found = of(held, ist(friday + 4 * DAY, 18))
     assert found.is_stale
     assert str(found) == (
-        "1day: 1 of 1 instrument without Mon 23 Nov 2026 (1 asked up to Fri 20 Nov)"
+        "1day: 1 of 1 instrument without Mon 23 Nov 2026 (1 asked up to Fri 20 Nov 2026)"
     )
 
 
