@@ -94,6 +94,7 @@ def _folder(package: ModuleType) -> Path:
 def _write_config(order: Order, listing: Path | None, folder: Path) -> Path:
     """The config with what it names beside it; the token's file is named as the cluster knows it."""
     content = read_mapping(order.config)
+    content.pop("schedule", None)  # a scan has no use for it, and a webhook may be a secret
     if listing is not None:
         place = folder / "universes" / listing.name
         place.parent.mkdir()

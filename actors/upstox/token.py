@@ -8,7 +8,9 @@ import os
 import re
 import socket
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from actors.market.errors import UsageError
 
@@ -61,8 +63,23 @@ class TokenSource:
         token = self.read()
         if token is None:
             return ANONYMOUS
-        owner = _subject(token) or token
+        subject = _claims(token).get("sub")
+        owner = subject if isinstance(subject, str) and subject else token
         return hashlib.blake2b(owner.encode(), person=b"candlefleet acct").hexdigest()
+
+    def ends_at(self) -> datetime | None:
+        """When the token stops being good, in UTC; None if there is none, or it does not say.
+
+        Raises UsageError as `read` does.
+        """
+        token = self.read()
+        ends = None if token is None else _claims(token).get("exp")
+        if isinstance(ends, bool) or not isinstance(ends, (int, float)):
+            return None
+        try:
+            return datetime.fromtimestamp(ends, UTC)
+        except (ValueError, OverflowError, OSError):  # no moment that a calendar has
+            return None
 
     def refuse_others(self, account: str) -> None:
         """Raise UsageError if the token here is not of that account, whose budget is spent from."""
@@ -84,13 +101,13 @@ class TokenSource:
         return content.decode("ascii", "replace")
 
 
-def _subject(token: str) -> str | None:
+def _claims(token: str) -> dict[str, Any]:
+    """What a JWT says of itself; nothing of what is none. Not verified: that is the provider's business."""
     parts = token.split(".")
     if len(parts) != _JWT_PARTS:
-        return None
+        return {}
     try:
         claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=="))
     except (ValueError, RecursionError, binascii.Error):
-        return None
-    subject = claims.get("sub") if isinstance(claims, dict) else None
-    return subject if isinstance(subject, str) and subject else None
+        return {}
+    return claims if isinstance(claims, dict) else {}

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from actors.market.address import checked_url
+from actors.market.address import checked_endpoint
 from cluster.config.section import Section, Text, Texts, quoted
 from cluster.schedule.when import When
 
@@ -63,26 +63,55 @@ class JobSettings(Section):
     retry_for_s: Annotated[float, Field(ge=0, le=86_400)] = 10_800.0
 
 
-def _host_only(url: str) -> str:
-    """Its path is often a secret, and what a config says is written into manifests."""
-    return f"{urlsplit(url).scheme}://{urlsplit(url).netloc}/…"
+#: `webhook: $NAME` says that it stands in the environment.
+IN_ENVIRONMENT = re.compile(r"\$(?P<name>[A-Za-z_][A-Za-z0-9_]*)")
 
 
-Webhook = Annotated[str, AfterValidator(checked_url), PlainSerializer(_host_only)]
+def _webhook(value: object) -> str:
+    """Not repeated in any error: who knows it may write there."""
+    if not isinstance(value, str):
+        raise ValueError("is no web address")  # noqa: TRY004  # pydantic wants it so
+    return value if IN_ENVIRONMENT.fullmatch(value) else checked_endpoint(value)
+
+
+def shown(webhook: str) -> str:
+    """What may be shown and written into manifests: its path and its query are often a secret."""
+    if IN_ENVIRONMENT.fullmatch(webhook):
+        return webhook
+    return f"{urlsplit(webhook).scheme}://{urlsplit(webhook).netloc}/…"
+
+
+def _program_only(command: tuple[str, ...]) -> list[str]:
+    """Likewise its arguments."""
+    return [*command[:1], *(["…"] if command[1:] else [])]
+
+
+Webhook = Annotated[str, BeforeValidator(_webhook), PlainSerializer(shown)]
+Command = Annotated[Texts, PlainSerializer(_program_only)]
 
 
 class NotifySettings(Section):
     """Who is told of events: a webhook, or a command that reads them on stdin."""
 
-    webhook: Webhook | None = None
-    command: Texts = ()  # a program and its arguments; no shell
-    on: Annotated[tuple[Event, ...], Field(strict=False)] = EVENTS
+    webhook: Annotated[Webhook | None, Field(repr=False)] = None
+    #: A program and its arguments; no shell.
+    command: Annotated[Command, Field(repr=False)] = ()
+    #: Not `on`, which YAML takes for a yes.
+    events: Annotated[tuple[Event, ...], Field(strict=False)] = EVENTS
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
         if (self.webhook is None) == (not self.command):
             raise ValueError("give one of webhook and command")
         return self
+
+    def __str__(self) -> str:
+        """As it may be shown."""
+        return (
+            f"command {self.command[0]}"
+            if self.webhook is None
+            else f"webhook {shown(self.webhook)}"
+        )
 
 
 _DAILY = JobSettings(name="daily", when=When.parse("daily 18:00"))

@@ -25,7 +25,8 @@ def config(tmp_path: Path) -> Path:
     path = tmp_path / "some run.json"
     path.write_text(
         '{"store": "s3://bucket/some", "universe": {"file": "lists/some.csv"},'
-        ' "timeframes": ["1day"], "dates": {"from": "2024-01-01"}}'
+        ' "timeframes": ["1day"], "dates": {"from": "2024-01-01"},'
+        ' "schedule": {"notify": [{"webhook": "https://hooks.example.com/s3cret"}]}}'
     )
     return path
 
@@ -52,8 +53,10 @@ def test_the_job_reads_the_config_as_we_do_with_our_code_and_no_other(config: Pa
         there, here = load(folder / words[1], overrides), load(config, overrides)
         assert there.asks[0].universe.file == folder / "universes" / "some.csv"
         assert there.asks[0].universe.file.read_text() == "Symbol\nSBIN\n"
-        without_place = {"asks": ...}
+        without_place = {"asks": ..., "schedule": ...}
         assert there.describe() | without_place == here.describe() | without_place
+        assert here.schedule.notify  # who is told stays here: a webhook is a secret
+        assert "s3cret" not in (folder / words[1]).read_text()
         code = "import actors, cluster; print(actors.__file__, cluster.__file__)"
         isolated = [sys.executable, "-S", "-c", code]
         assert not list(folder.rglob("__pycache__"))

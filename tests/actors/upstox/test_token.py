@@ -5,9 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import pickle
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.market.errors import UsageError
 from actors.upstox.token import ANONYMOUS, TokenSource
@@ -126,3 +129,33 @@ def test_a_node_with_another_account_than_the_drivers_is_refused(
     with pytest.raises(UsageError, match="has none"):
         source.refuse_others(drivers)
     source.refuse_others(ANONYMOUS)
+
+
+def test_when_it_ends_is_what_it_says(kept) -> None:
+    """An access token's end, as the provider sets it: half past three in the morning, in India."""
+    ends = datetime(2026, 11, 24, 22, 0, tzinfo=UTC)
+    assert kept(jwt({"sub": "AB123", "exp": int(ends.timestamp())})).ends_at() == ends
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        *({}, {"sub": "AB123"}, {"exp": None}, {"exp": True}, {"exp": "2026-11-24"}, [1], "exp"),
+        *({"exp": 10**400}, {"exp": -(10**18)}, {"exp": float("nan")}, {"exp": float("inf")}),
+    ],
+)
+def test_of_one_that_does_not_say_it_is_not_known(kept, claims: object) -> None:
+    assert kept(jwt(claims)).ends_at() is None
+
+
+@given(st.binary(min_size=1, max_size=60))
+def test_of_no_text_is_it_known_unless_it_says_so(content: bytes) -> None:
+    body = base64.urlsafe_b64encode(content).decode().rstrip("=")
+    with pytest.MonkeyPatch.context() as patch:
+        for token in (body, f"a.{body}.b", f"a.{body[:-1]}.b"):
+            patch.setenv("UPSTOX_ACCESS_TOKEN", token)
+            assert TokenSource.find(None).ends_at() is None
+
+
+def test_where_there_is_none_there_is_no_end() -> None:
+    assert TokenSource.find(None).ends_at() is None
