@@ -16,6 +16,7 @@ from actors.market.errors import UsageError
 from actors.writer.naming import by_length
 from cluster.screen.bars import Bars
 from cluster.screen.question import SESSION_MINUTES, Question
+from cluster.screen.tree import Reach
 
 if TYPE_CHECKING:
     from actors.market.timeframe import Timeframe
@@ -101,17 +102,20 @@ class History:
     def _bars(self, frame: str, keys: tuple[str, ...], named: tuple[str, ...] | None) -> Bars:
         far = self.question.reach()[frame]
         first, last = self.first[frame], self.last[frame]
+        timeframe = self.question.timeframes[frame]
         found = self._read(frame, first, last, named)
+        bars = Bars.of(timeframe, keys, found)
         span = last - (first or last)
         while first is not None:
             # Whoever hardly trades, or just had holidays, is looked for further back, ever further.
-            short = _with_fewer(keys, found, far.bars + far.settling + 1)
+            short = _short(bars, far)
             if not short:
                 break
             until, span = first - _DAY, _FURTHER * span
             first = until - span if until - span > self.oldest[frame] else None
             found = pa.concat_tables([found, self._read(frame, first, until, short)])
-        return Bars.of(self.question.timeframes[frame], keys, found)
+            bars = Bars.of(timeframe, keys, found)
+        return bars
 
     def _read(
         self, frame: str, first: date | None, last: date, keys: tuple[str, ...] | None
@@ -156,13 +160,17 @@ def _after(
     held: Mapping[str, Holding], question: Question, frame: str, last: Mapping[str, date], days: int
 ) -> date | None:
     """Where to begin reading; None if that is not after the oldest candle."""
-    first = min(last[frame], last[question.base]) - days * _DAY
-    return first if first > held[question.timeframes[frame].label].first else None
+    newest = min(last[frame], last[question.base])
+    there = (newest - held[question.timeframes[frame].label].first).days
+    return newest - days * _DAY if days < there else None
 
 
-def _with_fewer(keys: tuple[str, ...], found: pa.Table, bars: int) -> tuple[str, ...]:
-    """The instruments with fewer bars."""
-    names = pa.chunked_array(found["instrument_key"].cast(pa.string()))
-    place = pc.index_in(names, pa.array(keys, pa.string())).drop_null()
-    counts = np.bincount(place.to_numpy(), minlength=len(keys))
-    return tuple(keys[at] for at in np.flatnonzero(counts < bars).tolist())
+def _short(bars: Bars, far: Reach) -> tuple[str, ...]:
+    """The instruments of which the answer may look further back than these bars go."""
+    counted = far.bars + far.settling
+    short = bars.counts <= counted
+    if far.days:
+        others = np.flatnonzero(~short)
+        first, last = bars.starts[:-1][others], bars.starts[1:][others] - 1
+        short[others] = bars.day[first] > bars.day[last - counted] - far.days
+    return tuple(bars.keys[at] for at in np.flatnonzero(short).tolist())

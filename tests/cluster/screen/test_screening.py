@@ -197,6 +197,26 @@ def test_who_hardly_trades_is_looked_for_further_back(tmp_path):
     assert reasons(answer) == {}
 
 
+def test_who_paused_a_year_ago_has_a_year_all_the_same(tmp_path):
+    """The bar that tells where its year begins lies further back than of others."""
+    uri = str(tmp_path / "store")
+    days = weekdays(400)
+    paused = [day for day in days if not 350 < (days[-1] - day).days < 390]
+    write(uri, [stored("FULL", even([100] * 400), days)])
+    write(uri, [stored("PAUSED", even(range(100, 900, 2)), paused)])
+    answer = Screen("close > high_52w()[1]", timeframe="1day").run(Store(uri), symbols="PAUSED")
+    assert (symbols(answer), reasons(answer)) == (["PAUSED"], {})
+
+
+@pytest.mark.parametrize(
+    "where", ["RSI(close, 100000) > 1", "close > close[100000]" + 5 * "[100000]"]
+)
+def test_no_period_reaches_back_too_far(store, where):
+    """Nor before the calendar's first year."""
+    answer = Screen(where, timeframe="1day").run(store, symbols="UP")
+    assert reasons(answer) == {"UP": Reason.TOO_SHORT}
+
+
 @pytest.fixture(scope="module")
 def several(tmp_path_factory):
     """Weeks, days and quarters of an hour of three instruments that go at random."""
