@@ -25,7 +25,8 @@ class Looked:
     close: float
     ts: datetime  # start of the bar, IST
     end: datetime  # when it was over
-    used: Mapping[str, tuple[date, date]]  # days of the first and last bar counted on, by timeframe
+    newest: Mapping[str, date]  # day of its last bar, by timeframe
+    used: Mapping[str, tuple[date, date]]  # days of the first and last bar counted on, likewise
     not_final: int  # of the bars counted on, in all timeframes
     matches: bool | None
     unknown: tuple[bool, str] | None  # why nobody knows: whether it is for too few bars, and which
@@ -48,7 +49,12 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
     where, *others = (evaluation.at(tree, question.base, last) for tree in question.trees)
     rank = others.pop(0) if question.rank is not None else np.full(len(last), np.nan)
     far = question.reach()
-    used = {frame: _used(bars, there, far[frame]) for frame, bars in frames.items()}
+    newest = {frame: bars.day[bars.starts[1:][there] - 1] for frame, bars in frames.items()}
+    over = {frame: _over(evaluation, frame, question.base, last) for frame in frames}
+    used = {
+        frame: _used(bars, bars.starts[:-1][there], over[frame], far[frame])
+        for frame, bars in frames.items()
+    }
     ends = base.ends(last)
     found = [
         Looked(
@@ -56,7 +62,12 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
             close=float(base.columns["close"][last[i]]),
             ts=_moment(base.ts[last[i]]),
             end=_moment(ends[i]),
-            used={frame: (_day(f[i]), _day(t[i])) for frame, (f, t, _) in used.items()},
+            newest={frame: _day(days[i]) for frame, days in newest.items()},
+            used={
+                frame: (_day(first[i]), _day(until[i]))
+                for frame, (first, until, _) in used.items()
+                if over[frame][i] >= 0
+            },
             not_final=sum(int(count[i]) for _, _, count in used.values()),
             matches=None if np.isnan(where[i]) else bool(where[i]),
             unknown=_why(question, evaluation, n, int(last[i])) if np.isnan(where[i]) else None,
@@ -68,9 +79,14 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
     return found, lacking
 
 
-def _used(bars: Bars, there: list[int], far: Reach) -> tuple[Ints, Ints, Ints]:
+def _over(evaluation: Evaluation, frame: str, base: str, last: Ints) -> Ints:
+    """Which bar of `frame` is the newest that is over at each of these of the base; -1: none."""
+    return last if frame == base else evaluation.places(frame, base)[last]
+
+
+def _used(bars: Bars, starts: Ints, over: Ints, far: Reach) -> tuple[Ints, Ints, Ints]:
     """Days of the first and last bar each answer counts on, and how many bars are not final."""
-    starts, last = bars.starts[:-1][there], bars.starts[1:][there] - 1
+    last = np.maximum(over, starts)
     first = starts if far.all else np.maximum(starts, last - far.bars - far.settling)
     if far.days:
         year = [
@@ -79,7 +95,8 @@ def _used(bars: Bars, there: list[int], far: Reach) -> tuple[Ints, Ints, Ints]:
         ]
         first = np.minimum(first, np.array(year, np.int64))
     doubtful = np.concatenate([[0], np.cumsum(~bars.final)])
-    return bars.day[first], bars.day[last], doubtful[last + 1] - doubtful[first]
+    count = np.where(over >= 0, doubtful[last + 1] - doubtful[first], 0)
+    return bars.day[first], bars.day[last], count
 
 
 def _why(question: Question, evaluation: Evaluation, n: int, at: int) -> tuple[bool, str]:

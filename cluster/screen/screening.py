@@ -117,7 +117,7 @@ class _Judge:
     max_age: int
 
     def doubt(self, each: Looked) -> tuple[Reason, str] | None:
-        for frame, (_, last) in each.used.items():
+        for frame, last in each.newest.items():
             newest = self.history.last[frame]
             if (newest - last).days > self.max_age:
                 label = self.question.timeframes[frame].label

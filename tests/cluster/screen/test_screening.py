@@ -287,6 +287,22 @@ def test_bars_that_may_still_change_count_and_are_told(tmp_path):
     assert [(match.symbol, match.not_final) for match in answer.matches] == [("UP", 1)]
 
 
+def test_longer_bars_that_form_count_only_where_nothing_shorter_is_asked(tmp_path):
+    """A week asked by itself is taken as it stands; beside days, only weeks that are over count."""
+    uri = str(tmp_path / "store")
+    mondays = [day for day in DAYS if day.weekday() == 0]
+    tuesday = mondays[-1] + timedelta(1)
+    days = [day for day in DAYS if day <= tuesday]
+    weeks = even([100] * (len(mondays) - 1) + [1])
+    forming = stored("UP", weeks, mondays, WEEK, at=midnight(tuesday) + timedelta(hours=18))
+    write(uri, [stored("UP", RISING, days), forming])
+    alone = Screen("close < 100", timeframe="1week").run(Store(uri))
+    assert [match.not_final for match in alone.matches] == [1]
+    both = {"day": "1day", "week": "1week"}
+    beside = Screen("week.close == 100 and day.close > 1", timeframes=both).run(Store(uri))
+    assert [match.not_final for match in beside.matches] == [0]
+
+
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
