@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 #: What the arguments of asking are on the command line.
-_OPTIONS = {"symbols": "--symbol", "on": "--on"}
+_OPTIONS = {"symbols": "--symbol", "on": "--on", "limit": "--limit"}
 
 
 def screen(

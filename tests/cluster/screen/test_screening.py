@@ -159,6 +159,12 @@ def test_a_limit_shortens_what_is_shown_and_no_count(store):
     assert symbols(Screen(**RISES, rank="close").run(store, limit=1)) == ["UPPER"]
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_lets_none_through_is_refused(store, limit):
+    with pytest.raises(UsageError, match=rf"limit: must be 1 or more, not {limit}"):
+        Screen(**RISES).run(store, limit=limit)
+
+
 def test_a_match_without_a_rank_comes_last(store):
     answer = Screen("close > 100", timeframe="1day", rank="SMA(close, 30)", order="asc").run(store)
     assert symbols(answer) == ["LONGAGO", "UNTRADED", "UP", "UPPER", "YOUNG"]
