@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pyarrow as pa
 
 from actors.market.sessions import IST
+from cluster.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,8 +106,15 @@ class Answer:
         left_out = f" ({why})" if why else ""
         return (
             f"{self.screened:,} screened + {len(self.not_screened):,} not screened{left_out}"
-            f" = {self.universe:,} instruments; {self.found:,} match."
+            f" = {counted(self.universe, 'instrument')}; {self.found:,} match."
         )
+
+    def origin(self) -> str:
+        """The version it is of, and the newest session, of each timeframe where they differ."""
+        days = {*self.newest.values()}
+        each = (f"{frame} {day}" for frame, day in self.newest.items())
+        newest = days.pop() if len(days) == 1 else ", ".join(each)
+        return f"Version {self.version} of {self.store}, newest session {newest}"
 
     def as_dict(self) -> dict[str, Any]:
         """The object `--format json` prints. `Screen(**it["screen"])` asks the same again."""
@@ -176,4 +184,6 @@ def in_order(matches: Iterable[Match], *, ascending: bool) -> list[Match]:
 
 def _free(label: str, taken: dict[str, Any]) -> str:
     """A screen may show a column that is called as one of ours."""
-    return f"{label} shown" if label in taken else label
+    while label in taken:
+        label = f"{label} shown"
+    return label

@@ -129,7 +129,7 @@ def _vwap(bars: Bars, high: Values, low: Values, close: Values, volume: Values) 
 
 def _session_bar(bars: Bars) -> Values:
     """How many bars of its session there are up to each: 1 for the first."""
-    return bars.place - bars.place[bars.session_start] + 1.0
+    return (bars.place - bars.place[bars.session_start] + 1).astype(np.float64)
 
 
 def _opening_range(bars: Bars, x: Values, minutes: int, extreme: Any) -> Values:

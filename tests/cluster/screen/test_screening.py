@@ -88,6 +88,7 @@ def test_for_every_instrument_it_is_said_what_became_of_it(store):
     assert details["HOLE"] == f"no answer counts for 1day of {DAYS[50]} and 1 more"
     assert details["FAILED"] == "there is no 1day of it; requests have failed (timeout)"
     assert details["UNTRADED"] == "relative_volume(20)"
+    assert answer.origin().endswith(f"newest session {NEWEST}")
     assert answer.sum() == (
         "4 screened + 6 not screened (2 no data, 1 stale, 1 incomplete, 1 too short, 1 undefined)"
         " = 10 instruments; 3 match."
@@ -172,11 +173,13 @@ def test_a_match_without_a_rank_comes_last(store):
 
 
 def test_for_notebooks_it_is_a_data_frame(store):
-    frame = Screen(**RISES, rank="close", show={"close": "close[1]"}).run(store).to_pandas()
+    shown = {"close shown": "open", "close": "close[1]"}
+    frame = Screen(**RISES, rank="close", show=shown).run(store).to_pandas()
     assert [*frame.columns] == [
-        *("symbol", "instrument_key", "close", "ts", "not_final", "rank", "close shown")
+        *("symbol", "instrument_key", "close", "ts", "not_final", "rank"),
+        *("close shown", "close shown shown"),
     ]
-    assert frame["close shown"].tolist() == [216.0, 158.0, 152.0]
+    assert frame["close shown shown"].tolist() == [216.0, 158.0, 152.0]
     assert str(frame["ts"][0]) == f"{NEWEST} 00:00:00+05:30"
 
 
@@ -307,6 +310,7 @@ def test_longer_bars_that_form_count_only_where_nothing_shorter_is_asked(tmp_pat
     both = {"day": "1day", "week": "1week"}
     beside = Screen("week.close == 100 and day.close > 1", timeframes=both).run(Store(uri))
     assert [match.not_final for match in beside.matches] == [0]
+    assert beside.origin().endswith(f"newest session day {tuesday}, week {mondays[-1]}")
 
 
 @pytest.mark.parametrize(
