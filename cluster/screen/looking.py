@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
 from actors.market.sessions import IST
-from cluster.screen.bars import UNIX_DAY, Bars, Ints
+from cluster.screen.bars import UNIX_DAY, Bars, Bools, Ints
 from cluster.screen.evaluation import Evaluation
 from cluster.screen.question import Question
 from cluster.screen.tree import Constant, Reach, Shifted, Tree, reach
@@ -27,6 +28,9 @@ class Looked:
     end: datetime  # when it was over
     newest: Mapping[str, date]  # day of its last bar, by timeframe
     used: Mapping[str, tuple[date, date]]  # days of the first and last bar counted on, likewise
+    short: frozenset[
+        str
+    ]  # timeframes of which it would count on older bars, too, if there were any
     not_final: int  # of the bars counted on, in all timeframes
     matches: bool | None
     unknown: tuple[bool, str] | None  # why nobody knows: whether it is for too few bars, and which
@@ -50,9 +54,13 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
     rank = others.pop(0) if question.rank is not None else np.full(len(last), np.nan)
     far = question.reach()
     newest = {frame: bars.day[bars.starts[1:][there] - 1] for frame, bars in frames.items()}
-    over = {frame: _over(evaluation, frame, question.base, last) for frame in frames}
     used = {
-        frame: _used(bars, bars.starts[:-1][there], over[frame], far[frame])
+        frame: _used(
+            bars,
+            bars.starts[:-1][there],
+            last if frame == question.base else evaluation.places(frame, question.base)[last],
+            far[frame],
+        )
         for frame, bars in frames.items()
     }
     ends = base.ends(last)
@@ -64,11 +72,12 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
             end=_moment(ends[i]),
             newest={frame: _day(days[i]) for frame, days in newest.items()},
             used={
-                frame: (_day(first[i]), _day(until[i]))
-                for frame, (first, until, _) in used.items()
-                if over[frame][i] >= 0
+                frame: (_day(its.first[i]), _day(its.last[i]))
+                for frame, its in used.items()
+                if its.any[i]
             },
-            not_final=sum(int(count[i]) for _, _, count in used.values()),
+            short=frozenset(frame for frame, its in used.items() if its.short[i]),
+            not_final=sum(int(its.not_final[i]) for its in used.values()),
             matches=None if np.isnan(where[i]) else bool(where[i]),
             unknown=_why(question, evaluation, n, int(last[i])) if np.isnan(where[i]) else None,
             rank=_known(rank[i]),
@@ -79,24 +88,31 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
     return found, lacking
 
 
-def _over(evaluation: Evaluation, frame: str, base: str, last: Ints) -> Ints:
-    """Which bar of `frame` is the newest that is over at each of these of the base; -1: none."""
-    return last if frame == base else evaluation.places(frame, base)[last]
+class _Used(NamedTuple):
+    """What is counted on of a timeframe, by instrument."""
+
+    any: Bools
+    first: Ints  # days of the first and last bar
+    last: Ints
+    short: Bools  # older ones would be, too, if there were any
+    not_final: Ints  # how many may still change
 
 
-def _used(bars: Bars, starts: Ints, over: Ints, far: Reach) -> tuple[Ints, Ints, Ints]:
-    """Days of the first and last bar each answer counts on, and how many bars are not final."""
+def _used(bars: Bars, starts: Ints, over: Ints, far: Reach) -> _Used:
     last = np.maximum(over, starts)
-    first = starts if far.all else np.maximum(starts, last - far.bars - far.settling)
+    wanted = last - far.bars - far.settling
+    short = (wanted < starts) | far.all
+    first = np.where(short, starts, wanted)
     if far.days:
         year = [
             np.searchsorted(bars.day[s : e + 1], bars.day[e] - far.days) + s
             for s, e in zip(starts.tolist(), last.tolist(), strict=True)
         ]
         first = np.minimum(first, np.array(year, np.int64))
+        short |= bars.day[starts] > bars.day[last] - far.days
     doubtful = np.concatenate([[0], np.cumsum(~bars.final)])
-    count = np.where(over >= 0, doubtful[last + 1] - doubtful[first], 0)
-    return bars.day[first], bars.day[last], count
+    not_final = np.where(over >= 0, doubtful[last + 1] - doubtful[first], 0)
+    return _Used(over >= 0, bars.day[first], bars.day[last], short, not_final)
 
 
 def _why(question: Question, evaluation: Evaluation, n: int, at: int) -> tuple[bool, str]:

@@ -114,6 +114,16 @@ def test_the_sum_adds_up_whatever_is_asked_of_whom(store, names, where, max_age)
     assert symbols(answer) == [name for name in symbols(whole) if name in names]
 
 
+@pytest.mark.parametrize("where", ["close > SMA(close, 55)", "RSI(close, 3) > 50", "OBV() > 0"])
+def test_who_is_short_of_bars_for_a_request_that_failed_is_incomplete(store, where):
+    """And not too short, let alone screened as if what came before had never been."""
+    answer = Screen(where, timeframe="1day").run(store, symbols=["LONGAGO", "UP"])
+    assert reasons(answer) == {"LONGAGO": Reason.INCOMPLETE}
+    assert answer.not_screened[0].detail == f"no answer counts for 1day of {DAYS[0]} and 5 more"
+    enough = Screen("close > SMA(close, 54)", timeframe="1day").run(store, symbols="LONGAGO")
+    assert reasons(enough) == {}
+
+
 def test_a_condition_that_is_decided_needs_nothing_more(store):
     """What is false whatever the unknown is, is false."""
     answer = Screen("close > 1e6 and SMA(close, 50) > 1", timeframe="1day").run(store)
