@@ -134,4 +134,7 @@ def _name_the_ready() -> None:
     shown = Table("screen", "what it means")
     for name in ready.names():
         shown.add_row(name, ready.meaning(name))
-    console(stderr=False).print(shown)
+    out = console(stderr=False)
+    if not out.is_terminal:
+        out.width = _ANY_WIDTH  # a line each, for `grep`
+    out.print(shown)

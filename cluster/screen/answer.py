@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
@@ -85,6 +86,10 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"<of version {self.version} of {self.store}: {self.sum()}>"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the matches as a DataFrame is shown, above the sum."""
+        return f"{self.to_pandas().to_html(max_rows=60)}<p>{escape(self.sum())}</p>"
 
     @property
     def screened(self) -> int:

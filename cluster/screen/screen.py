@@ -86,7 +86,9 @@ class Screen:
         """
         if limit is not None and limit < 1:
             raise UsageError(f"must be 1 or more, not {limit}", "limit")
-        day = day_of(on, "on")
+        asked_at, day = now or datetime.now(UTC), day_of(on, "on")
+        if day is not None and day > ist_date(asked_at):
+            raise UsageError(f"{day} is in the future; nothing is known of it", "on")
         form = self._over(None if symbols is None else several(symbols, "symbols"), limit)
         listed = form.universe.symbols if form.universe else None
         seen = store if as_of is None else store.at(as_of)
@@ -100,7 +102,7 @@ class Screen:
             version=found.version,
             on=day,
             newest=found.newest,
-            asked_at=now or datetime.now(UTC),
+            asked_at=asked_at,
             universe=found.universe,
             found=len(matches),
             matches=tuple(matches[: form.limit]),

@@ -78,4 +78,5 @@ def test_a_mistake_is_told_in_words_with_exit_code_2(store, words, said):
 def test_the_ready_screens_are_listed():
     done = candlefleet("screen", "--list")
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ready.names())
+    lines = done.stdout.splitlines()
+    assert all(any(f" {name} " in line and "." in line for line in lines) for name in ready.names())

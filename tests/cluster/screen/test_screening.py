@@ -184,13 +184,17 @@ def test_a_match_without_a_rank_comes_last(store):
 
 def test_for_notebooks_it_is_a_data_frame(store):
     shown = {"close shown": "open", "close": "close[1]"}
-    frame = Screen(**RISES, rank="close", show=shown).run(store).to_pandas()
+    answer = Screen(**RISES, rank="close", show=shown).run(store)
+    frame = answer.to_pandas()
     assert [*frame.columns] == [
         *("symbol", "instrument_key", "close", "ts", "not_final", "rank"),
         *("close shown", "close shown shown"),
     ]
     assert frame["close shown shown"].tolist() == [216.0, 158.0, 152.0]
     assert str(frame["ts"][0]) == f"{NEWEST} 00:00:00+05:30"
+    displayed = answer._repr_html_()
+    assert "<td>UPPER</td>" in displayed
+    assert answer.sum() in displayed
 
 
 def test_it_can_be_asked_as_things_stood(store, tmp_path):
@@ -292,9 +296,11 @@ def test_at_the_close_of_a_day_nothing_later_is_seen(several, tmp_path, keys):
     assert found
 
 
-def test_before_the_first_day_there_is_no_answer(several):
+def test_before_the_first_day_and_after_today_there_is_no_answer(several):
     with pytest.raises(UsageError, match=r"no 1day up to 2023-12-31; it begins on 2024-01-01"):
         Screen("close > 1", timeframe="1day").run(several[0], on="2023-12-31")
+    with pytest.raises(UsageError, match=r"on: 2026-06-03 is in the future"):
+        Screen("close > 1", timeframe="1day").run(several[0], on="2026-06-03", now=NOW)
 
 
 def test_bars_that_may_still_change_count_and_are_told(tmp_path):
