@@ -130,9 +130,11 @@ class _Judge:
                 label = self.question.timeframes[frame].label
                 return Reason.STALE, f"its last {label} is of {last}, the newest of {newest}"
         for frame, (since, last) in each.used.items():
-            label = self.question.timeframes[frame].label
-            failed, _ = self.failures.get((each.key, label), (since, ""))
-            first = min(since, failed) if frame in each.short else since
+            timeframe = self.question.timeframes[frame]
+            label = timeframe.label
+            _, first = timeframe.bar_days(since)  # within its first bar a request may have begun
+            failed, _ = self.failures.get((each.key, label), (first, ""))
+            first = min(first, failed) if frame in each.short else first
             missing = unanswered(self.held, each.key, label, (first, last), self.sessions[frame])
             if missing:
                 several = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

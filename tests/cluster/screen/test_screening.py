@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -122,6 +123,17 @@ def test_who_is_short_of_bars_for_a_request_that_failed_is_incomplete(store, whe
     assert answer.not_screened[0].detail == f"no answer counts for 1day of {DAYS[0]} and 5 more"
     enough = Screen("close > SMA(close, 54)", timeframe="1day").run(store, symbols="LONGAGO")
     assert reasons(enough) == {}
+
+
+def test_a_week_that_was_asked_for_from_its_middle_on_is_answered_for(tmp_path):
+    """It is labelled by its Monday, of which nobody asked."""
+    uri = str(tmp_path / "store")
+    mondays = [day for day in DAYS if day.weekday() == 0]
+    weeks = stored("UP", RISING, mondays, WEEK)
+    asked = replace(weeks.receipt.chunk, first=mondays[0] + timedelta(2))
+    write(uri, [replace(weeks, receipt=replace(weeks.receipt, chunk=asked))])
+    answer = Screen("RSI(close, 3) > 50", timeframe="1week").run(Store(uri))
+    assert (symbols(answer), reasons(answer)) == (["UP"], {})
 
 
 def test_a_condition_that_is_decided_needs_nothing_more(store):
