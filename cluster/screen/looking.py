@@ -28,9 +28,7 @@ class Looked:
     end: datetime  # when it was over
     newest: Mapping[str, date]  # day of its last bar, by timeframe
     used: Mapping[str, tuple[date, date]]  # days of the first and last bar counted on, likewise
-    short: frozenset[
-        str
-    ]  # timeframes of which it would count on older bars, too, if there were any
+    short: frozenset[str]  # timeframes of which older bars would be counted on, were there any
     not_final: int  # of the bars counted on, in all timeframes
     matches: bool | None
     unknown: tuple[bool, str] | None  # why nobody knows: whether it is for too few bars, and which

@@ -18,7 +18,7 @@ def names() -> list[str]:
 def find(name: str | Path) -> Path:
     """The file that is meant: one at this path, or one of ours. Raises UsageError if there is none."""
     path = Path(name)
-    if os.path.isfile(path) or path.suffix:  # noqa: PTH113  # which raises for a name too long
+    if os.path.isfile(path) or path.suffix:  # noqa: PTH113  # Path's raises for a long name
         return path  # whoever reads it says what is wrong with it
     word = str(name).strip().lower().replace("_", "-").replace(" ", "-")
     known = names()
