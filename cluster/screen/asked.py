@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,7 +11,7 @@ from typing import Self
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from actors.market.session_days import is_weekend
+from actors.market.session_days import follows_reference, is_weekend
 from actors.writer import coverage, naming
 from cluster.segments import SEGMENTS
 from cluster.universe.name import parse_name
@@ -71,6 +72,20 @@ def _symbols(receipts: pa.Table) -> dict[str, str]:
     return dict(
         zip(ordered["instrument_key"].to_pylist(), ordered["symbol"].to_pylist(), strict=True)
     )
+
+
+def market(key: str) -> str:
+    """What has sessions of its own: NSE and BSE have the same, every other segment may differ."""
+    return "" if follows_reference(key) else key.partition("|")[0]
+
+
+def markets(receipts: pa.Table, label: str) -> dict[str, list[str]]:
+    """The instruments of each market that were stored in a timeframe."""
+    is_mine = pc.and_(pc.equal(receipts["timeframe"], label), pc.greater(receipts["rows"], 0))
+    found: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(receipts.filter(is_mine)["instrument_key"].unique().to_pylist()):
+        found[market(key)].append(key)
+    return dict(found)
 
 
 def unanswered(

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from actors.market.errors import UsageError
 from actors.writer.naming import by_length
+from cluster.screen.asked import markets
 from cluster.screen.bars import Bars
 from cluster.screen.question import SESSION_MINUTES, Question
 from cluster.screen.tree import Reach
@@ -66,6 +67,20 @@ class History:
         }
         oldest = {name: held[t.label].first for name, t in question.timeframes.items()}
         return cls(question, candles, first, last, oldest)
+
+    def newest(self, receipts: pa.Table) -> dict[str, dict[str, date]]:
+        """The newest session of each timeframe by market, where there are several."""
+        return {
+            frame: self._by_market(frame, markets(receipts, timeframe.label))
+            for frame, timeframe in self.question.timeframes.items()
+        }
+
+    def _by_market(self, frame: str, keys: Mapping[str, Sequence[str]]) -> dict[str, date]:
+        if len(keys) <= 1:
+            return {}
+        timeframe, last = self.question.timeframes[frame], self.last[frame]
+        found = {m: _last_day(self.candles, timeframe, last, its) for m, its in keys.items()}
+        return {market: day for market, day in found.items() if day}
 
     def pieces(self, keys: Sequence[str], *, everybody: bool) -> Iterator[dict[str, Bars]]:
         """Bars of each timeframe, of the same instruments. `keys` ascend, and are each there once.
@@ -147,13 +162,25 @@ def _newest(candles: Candles, timeframe: Timeframe, holding: Holding, on: date |
         on = on if ends <= on else begins - _DAY  # a week that goes on holds what came later
     if on is None or on >= holding.last:
         return holding.last
-    first = [*(on - days * _DAY for days in _LOOK_BACK_DAYS), None]
-    for begin in first:
-        days = candles.only(columns=["date"], timeframe=timeframe, first=begin, last=on).unordered()
-        if days.num_rows:
-            found: date = pc.max(days["date"]).as_py()
+    found = _last_day(candles, timeframe, on)
+    if found is None:
+        raise UsageError(f"there is no {timeframe} up to {on}; it begins on {holding.first}", "on")
+    return found
+
+
+def _last_day(
+    candles: Candles, timeframe: Timeframe, until: date, keys: Sequence[str] | None = None
+) -> date | None:
+    """The newest day of any bar up to `until`, of these instruments."""
+    for begin in [*(until - days * _DAY for days in _LOOK_BACK_DAYS), None]:
+        chosen = candles.only(
+            columns=["date"], timeframe=timeframe, first=begin, last=until, instrument_keys=keys
+        )
+        days = chosen.unordered()["date"]
+        if len(days):
+            found: date = pc.max(days).as_py()
             return found
-    raise UsageError(f"there is no {timeframe} up to {on}; it begins on {holding.first}", "on")
+    return None
 
 
 def _after(

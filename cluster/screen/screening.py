@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from actors.market.chunk import Status
 from actors.writer import coverage
 from cluster.screen.answer import Match, NotScreened, Reason
-from cluster.screen.asked import Asked, unanswered
+from cluster.screen.asked import Asked, market, unanswered
 from cluster.screen.bars import Bars
 from cluster.screen.history import History
 from cluster.screen.looking import Looked, look
@@ -47,8 +47,10 @@ def ask(
     seen = _Seen()
     for frames in history.pieces([*asked.symbols], everybody=names is None):
         seen.add(question, frames)
-    failures = _failures(receipts)
-    judge = _Judge(question, history, coverage.held(receipts), failures, seen.sessions, max_age)
+    failures, newest = _failures(receipts), history.newest(receipts)
+    judge = _Judge(
+        question, history, newest, coverage.held(receipts), failures, seen.sessions, max_age
+    )
     not_screened = [*_without_data(asked, seen, failures)]
     matches: list[Match] = []
     for each in seen.looked:
@@ -118,6 +120,7 @@ class _Judge:
 
     question: Question
     history: History
+    newest: Mapping[str, Mapping[str, date]]  # session of each timeframe, where markets differ
     held: coverage.Held
     failures: _Failures
     sessions: Mapping[str, set[date]]  # that any instrument had
@@ -125,7 +128,7 @@ class _Judge:
 
     def doubt(self, each: Looked) -> tuple[Reason, str] | None:
         for frame, last in each.newest.items():
-            newest = self.history.last[frame]
+            newest = self.newest[frame].get(market(each.key), self.history.last[frame])
             if (newest - last).days > self.max_age:
                 label = self.question.timeframes[frame].label
                 return Reason.STALE, f"its last {label} is of {last}, the newest of {newest}"

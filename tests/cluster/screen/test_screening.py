@@ -136,6 +136,19 @@ def test_a_week_that_was_asked_for_from_its_middle_on_is_answered_for(tmp_path):
     assert (symbols(answer), reasons(answer)) == (["UP"], {})
 
 
+def test_nobody_is_stale_for_a_session_of_another_market(tmp_path, monkeypatch):
+    """Commodities trade on many an evening when shares have a holiday."""
+    uri = str(tmp_path / "store")
+    shares = [stored("UP", RISING, DAYS[:-1]), stored("OLD", RISING, DAYS[:-2])]
+    monkeypatch.setattr("tests.cluster.screen.stored.key_of", "MCX_FO|{}".format)
+    write(uri, [*shares, stored("GOLD", RISING, DAYS)])
+    screen = Screen("close > 1", timeframe="1day")
+    for on in (None, NEWEST, DAYS[-2]):
+        answer = screen.run(Store(uri), on=on)
+        assert (symbols(answer), reasons(answer)) == (["GOLD", "UP"], {"OLD": Reason.STALE})
+        assert reasons(screen.run(Store(uri), on=on, symbols="OLD")) == {"OLD": Reason.STALE}
+
+
 def test_a_condition_that_is_decided_needs_nothing_more(store):
     """What is false whatever the unknown is, is false."""
     answer = Screen("close > 1e6 and SMA(close, 50) > 1", timeframe="1day").run(store)
