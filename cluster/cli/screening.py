@@ -19,14 +19,17 @@ from cluster.cli.options import (
     say,
     whole_number,
 )
+from cluster.wording import printable
 
 if TYPE_CHECKING:
     from cluster.screen.answer import Answer
     from cluster.screen.screen import Screen
 
 
+#: A table takes what it needs, however narrow the terminal: a price that is cut off is none.
+_ANY_WIDTH = 10_000
 #: What the arguments of asking are on the command line.
-_OPTIONS = {"symbols": "--symbol", "on": "--on"}
+_OPTIONS = {"symbols": "--symbol", "on": "--on", "limit": "--limit"}
 
 
 def screen(
@@ -63,7 +66,8 @@ def screen(
         ),
     ] = "table",
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="PATH", help="A file for the answer.")
+        Path | None,
+        typer.Option("--out", metavar="PATH", help="A file for the answer; `-` is stdout."),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file there.")] = False,
     ready: Annotated[bool, typer.Option("--list", help="Name the ready screens and end.")] = False,
@@ -78,6 +82,7 @@ def screen(
     from cluster.screen import files
 
     wanted = one_of(form, files.Form, "--format")
+    out = None if out == Path("-") else out
     most = None if limit is None else whole_number(limit, "--limit")
     seen = opened(store, version, as_of)
     files.refuse(wanted, out, seen, overwrite=overwrite)
@@ -98,9 +103,11 @@ def screen(
 def _show(answer: Answer) -> None:
     from cluster.screen import table
 
-    console(stderr=False).print(table.table(answer))
+    out = console(stderr=False)
+    out.width = _ANY_WIDTH
+    out.print(table.table(answer))
     for line in table.lines(answer):
-        typer.echo(line)
+        typer.echo(printable(line))
 
 
 def _asked(name: str | None, where: str | None, timeframe: str | None) -> Screen:
@@ -127,4 +134,7 @@ def _name_the_ready() -> None:
     shown = Table("screen", "what it means")
     for name in ready.names():
         shown.add_row(name, ready.meaning(name))
-    console(stderr=False).print(shown)
+    out = console(stderr=False)
+    if not out.is_terminal:
+        out.width = _ANY_WIDTH  # a line each, for `grep`
+    out.print(shown)

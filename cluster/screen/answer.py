@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from actors.market.sessions import IST
+from cluster.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +87,10 @@ class Answer:
     def __repr__(self) -> str:
         return f"<of version {self.version} of {self.store}: {self.sum()}>"
 
+    def _repr_html_(self) -> str:
+        """In a notebook: the matches as a DataFrame is shown, above the sum."""
+        return f"{self.to_pandas().to_html(max_rows=60)}<p>{escape(self.sum())}</p>"
+
     @property
     def screened(self) -> int:
         return self.universe - len(self.not_screened)
@@ -105,8 +111,15 @@ class Answer:
         left_out = f" ({why})" if why else ""
         return (
             f"{self.screened:,} screened + {len(self.not_screened):,} not screened{left_out}"
-            f" = {self.universe:,} instruments; {self.found:,} match."
+            f" = {counted(self.universe, 'instrument')}; {self.found:,} match."
         )
+
+    def origin(self) -> str:
+        """The version it is of, and the newest session, of each timeframe where they differ."""
+        days = {*self.newest.values()}
+        each = (f"{frame} {day}" for frame, day in self.newest.items())
+        newest = days.pop() if len(days) == 1 else ", ".join(each)
+        return f"Version {self.version} of {self.store}, newest session {newest}"
 
     def as_dict(self) -> dict[str, Any]:
         """The object `--format json` prints. `Screen(**it["screen"])` asks the same again."""
@@ -176,4 +189,6 @@ def in_order(matches: Iterable[Match], *, ascending: bool) -> list[Match]:
 
 def _free(label: str, taken: dict[str, Any]) -> str:
     """A screen may show a column that is called as one of ours."""
-    return f"{label} shown" if label in taken else label
+    while label in taken:
+        label = f"{label} shown"
+    return label

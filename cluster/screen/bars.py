@@ -17,6 +17,7 @@ from actors.market.timeframe import Timeframe, Unit
 
 Values = npt.NDArray[np.float64]  # conditions too: 1, 0, and NaN for what nobody knows
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 US_A_MINUTE = 60_000_000
 US_A_DAY = 86_400_000_000
@@ -37,7 +38,7 @@ class Bars:
     starts: Ints
     ts: Ints  # microseconds since 1970 UTC at which a bar starts
     columns: dict[str, Values]
-    final: npt.NDArray[np.bool_]
+    final: Bools
 
     @classmethod
     def of(cls, timeframe: Timeframe, keys: tuple[str, ...], candles: pa.Table) -> Self:

@@ -34,7 +34,8 @@ class Names(Section):
     def names(self) -> tuple[str, ...]:
         """Each as it may be called in a store: by its symbol, its key or its ISIN."""
         listed = [] if self.file is None else read_listing(Path(self.file))
-        return (*self.symbols, *(entry.symbol or entry.isin or "" for entry in listed))
+        named = (entry.symbol or entry.isin or f"line {entry.line}" for entry in listed)
+        return (*self.symbols, *named)
 
 
 class ScreenForm(Section):

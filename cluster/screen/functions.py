@@ -127,6 +127,11 @@ def _vwap(bars: Bars, high: Values, low: Values, close: Values, volume: Values) 
     return money / by_session(bars, volume)
 
 
+def _session_bar(bars: Bars) -> Values:
+    """How many bars of its session there are up to each: 1 for the first."""
+    return (bars.place - bars.place[bars.session_start] + 1).astype(np.float64)
+
+
 def _opening_range(bars: Bars, x: Values, minutes: int, extreme: Any) -> Values:
     """Of the bars that start in the session's first minutes, once those are over."""
     until = bars.opening + minutes * US_A_MINUTE
@@ -182,6 +187,7 @@ _ALL = (
     Own("high_52w", (_HIGH,), _high_52w, (), _year),
     Own("low_52w", (_LOW,), _low_52w, (), _year),
     Own("vwap", (_HIGH, _LOW, _CLOSE, _VOLUME), _vwap, needs_minutes=True),
+    Own("session_bar", (), _session_bar, needs_minutes=True),
     Own("opening_high", (_HIGH,), _opening_high, (_MINUTES,), needs_minutes=True),
     Own("opening_low", (_LOW,), _opening_low, (_MINUTES,), needs_minutes=True),
     Own("abs", (_X,), lambda _, x: np.abs(x)),

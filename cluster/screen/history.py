@@ -14,8 +14,10 @@ import pyarrow.compute as pc
 
 from actors.market.errors import UsageError
 from actors.writer.naming import by_length
+from cluster.screen.asked import markets
 from cluster.screen.bars import Bars
 from cluster.screen.question import SESSION_MINUTES, Question
+from cluster.screen.tree import Reach
 
 if TYPE_CHECKING:
     from actors.market.timeframe import Timeframe
@@ -66,6 +68,20 @@ class History:
         oldest = {name: held[t.label].first for name, t in question.timeframes.items()}
         return cls(question, candles, first, last, oldest)
 
+    def newest(self, receipts: pa.Table) -> dict[str, dict[str, date]]:
+        """The newest session of each timeframe by market, where there are several."""
+        return {
+            frame: self._by_market(frame, markets(receipts, timeframe.label))
+            for frame, timeframe in self.question.timeframes.items()
+        }
+
+    def _by_market(self, frame: str, keys: Mapping[str, Sequence[str]]) -> dict[str, date]:
+        if len(keys) <= 1:
+            return {}
+        timeframe, last = self.question.timeframes[frame], self.last[frame]
+        found = {m: _last_day(self.candles, timeframe, last, its) for m, its in keys.items()}
+        return {market: day for market, day in found.items() if day}
+
     def pieces(self, keys: Sequence[str], *, everybody: bool) -> Iterator[dict[str, Bars]]:
         """Bars of each timeframe, of the same instruments. `keys` ascend, and are each there once.
 
@@ -101,17 +117,20 @@ class History:
     def _bars(self, frame: str, keys: tuple[str, ...], named: tuple[str, ...] | None) -> Bars:
         far = self.question.reach()[frame]
         first, last = self.first[frame], self.last[frame]
+        timeframe = self.question.timeframes[frame]
         found = self._read(frame, first, last, named)
+        bars = Bars.of(timeframe, keys, found)
         span = last - (first or last)
         while first is not None:
             # Whoever hardly trades, or just had holidays, is looked for further back, ever further.
-            short = _with_fewer(keys, found, far.bars + far.settling + 1)
+            short = _short(bars, far)
             if not short:
                 break
             until, span = first - _DAY, _FURTHER * span
             first = until - span if until - span > self.oldest[frame] else None
             found = pa.concat_tables([found, self._read(frame, first, until, short)])
-        return Bars.of(self.question.timeframes[frame], keys, found)
+            bars = Bars.of(timeframe, keys, found)
+        return bars
 
     def _read(
         self, frame: str, first: date | None, last: date, keys: tuple[str, ...] | None
@@ -143,26 +162,42 @@ def _newest(candles: Candles, timeframe: Timeframe, holding: Holding, on: date |
         on = on if ends <= on else begins - _DAY  # a week that goes on holds what came later
     if on is None or on >= holding.last:
         return holding.last
-    first = [*(on - days * _DAY for days in _LOOK_BACK_DAYS), None]
-    for begin in first:
-        days = candles.only(columns=["date"], timeframe=timeframe, first=begin, last=on).unordered()
-        if days.num_rows:
-            found: date = pc.max(days["date"]).as_py()
+    found = _last_day(candles, timeframe, on)
+    if found is None:
+        raise UsageError(f"there is no {timeframe} up to {on}; it begins on {holding.first}", "on")
+    return found
+
+
+def _last_day(
+    candles: Candles, timeframe: Timeframe, until: date, keys: Sequence[str] | None = None
+) -> date | None:
+    """The newest day of any bar up to `until`, of these instruments."""
+    for begin in [*(until - days * _DAY for days in _LOOK_BACK_DAYS), None]:
+        chosen = candles.only(
+            columns=["date"], timeframe=timeframe, first=begin, last=until, instrument_keys=keys
+        )
+        days = chosen.unordered()["date"]
+        if len(days):
+            found: date = pc.max(days).as_py()
             return found
-    raise UsageError(f"there is no {timeframe} up to {on}; it begins on {holding.first}", "on")
+    return None
 
 
 def _after(
     held: Mapping[str, Holding], question: Question, frame: str, last: Mapping[str, date], days: int
 ) -> date | None:
     """Where to begin reading; None if that is not after the oldest candle."""
-    first = min(last[frame], last[question.base]) - days * _DAY
-    return first if first > held[question.timeframes[frame].label].first else None
+    newest = min(last[frame], last[question.base])
+    there = (newest - held[question.timeframes[frame].label].first).days
+    return newest - days * _DAY if days < there else None
 
 
-def _with_fewer(keys: tuple[str, ...], found: pa.Table, bars: int) -> tuple[str, ...]:
-    """The instruments with fewer bars."""
-    names = pa.chunked_array(found["instrument_key"].cast(pa.string()))
-    place = pc.index_in(names, pa.array(keys, pa.string())).drop_null()
-    counts = np.bincount(place.to_numpy(), minlength=len(keys))
-    return tuple(keys[at] for at in np.flatnonzero(counts < bars).tolist())
+def _short(bars: Bars, far: Reach) -> tuple[str, ...]:
+    """The instruments of which the answer may look further back than these bars go."""
+    counted = far.bars + far.settling
+    short = bars.counts <= counted
+    if far.days:
+        others = np.flatnonzero(~short)
+        first, last = bars.starts[:-1][others], bars.starts[1:][others] - 1
+        short[others] = bars.day[first] > bars.day[last - counted] - far.days
+    return tuple(bars.keys[at] for at in np.flatnonzero(short).tolist())

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 import numpy as np
 
 from actors.market.sessions import IST
-from cluster.screen.bars import UNIX_DAY, Bars, Ints
+from cluster.screen.bars import UNIX_DAY, Bars, Bools, Ints
 from cluster.screen.evaluation import Evaluation
 from cluster.screen.question import Question
 from cluster.screen.tree import Constant, Reach, Shifted, Tree, reach
@@ -25,7 +26,9 @@ class Looked:
     close: float
     ts: datetime  # start of the bar, IST
     end: datetime  # when it was over
-    used: Mapping[str, tuple[date, date]]  # days of the first and last bar counted on, by timeframe
+    newest: Mapping[str, date]  # day of its last bar, by timeframe
+    used: Mapping[str, tuple[date, date]]  # days of the first and last bar counted on, likewise
+    short: frozenset[str]  # timeframes of which older bars would be counted on, were there any
     not_final: int  # of the bars counted on, in all timeframes
     matches: bool | None
     unknown: tuple[bool, str] | None  # why nobody knows: whether it is for too few bars, and which
@@ -48,7 +51,16 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
     where, *others = (evaluation.at(tree, question.base, last) for tree in question.trees)
     rank = others.pop(0) if question.rank is not None else np.full(len(last), np.nan)
     far = question.reach()
-    used = {frame: _used(bars, there, far[frame]) for frame, bars in frames.items()}
+    newest = {frame: bars.day[bars.starts[1:][there] - 1] for frame, bars in frames.items()}
+    used = {
+        frame: _used(
+            bars,
+            bars.starts[:-1][there],
+            last if frame == question.base else evaluation.places(frame, question.base)[last],
+            far[frame],
+        )
+        for frame, bars in frames.items()
+    }
     ends = base.ends(last)
     found = [
         Looked(
@@ -56,8 +68,14 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
             close=float(base.columns["close"][last[i]]),
             ts=_moment(base.ts[last[i]]),
             end=_moment(ends[i]),
-            used={frame: (_day(f[i]), _day(t[i])) for frame, (f, t, _) in used.items()},
-            not_final=sum(int(count[i]) for _, _, count in used.values()),
+            newest={frame: _day(days[i]) for frame, days in newest.items()},
+            used={
+                frame: (_day(its.first[i]), _day(its.last[i]))
+                for frame, its in used.items()
+                if its.any[i]
+            },
+            short=frozenset(frame for frame, its in used.items() if its.short[i]),
+            not_final=sum(int(its.not_final[i]) for its in used.values()),
             matches=None if np.isnan(where[i]) else bool(where[i]),
             unknown=_why(question, evaluation, n, int(last[i])) if np.isnan(where[i]) else None,
             rank=_known(rank[i]),
@@ -68,18 +86,31 @@ def look(question: Question, frames: Mapping[str, Bars]) -> tuple[list[Looked], 
     return found, lacking
 
 
-def _used(bars: Bars, there: list[int], far: Reach) -> tuple[Ints, Ints, Ints]:
-    """Days of the first and last bar each answer counts on, and how many bars are not final."""
-    starts, last = bars.starts[:-1][there], bars.starts[1:][there] - 1
-    first = starts if far.all else np.maximum(starts, last - far.bars - far.settling)
+class _Used(NamedTuple):
+    """What is counted on of a timeframe, by instrument."""
+
+    any: Bools
+    first: Ints  # days of the first and last bar
+    last: Ints
+    short: Bools  # older ones would be, too, if there were any
+    not_final: Ints  # how many may still change
+
+
+def _used(bars: Bars, starts: Ints, over: Ints, far: Reach) -> _Used:
+    last = np.maximum(over, starts)
+    wanted = last - far.bars - far.settling
+    short = (wanted < starts) | far.all
+    first = np.where(short, starts, wanted)
     if far.days:
         year = [
             np.searchsorted(bars.day[s : e + 1], bars.day[e] - far.days) + s
             for s, e in zip(starts.tolist(), last.tolist(), strict=True)
         ]
         first = np.minimum(first, np.array(year, np.int64))
+        short |= bars.day[starts] > bars.day[last] - far.days
     doubtful = np.concatenate([[0], np.cumsum(~bars.final)])
-    return bars.day[first], bars.day[last], doubtful[last + 1] - doubtful[first]
+    not_final = np.where(over >= 0, doubtful[last + 1] - doubtful[first], 0)
+    return _Used(over >= 0, bars.day[first], bars.day[last], short, not_final)
 
 
 def _why(question: Question, evaluation: Evaluation, n: int, at: int) -> tuple[bool, str]:

@@ -25,7 +25,7 @@ const seen = new IntersectionObserver((entries) => {
     if (!isIntersecting) continue;
     seen.unobserve(target);
     const { data, layout } = drawings[target.dataset.drawing];
-    Plotly.newPlot(target, data, layout, { responsive: true, displaylogo: false });
+    Plotly.newPlot(target, data, layout, { responsive: true, displaylogo: false, showSendToCloud: false });
   }
 }, { rootMargin: "200px" });
 document.querySelectorAll(".chart").forEach((chart) => seen.observe(chart));

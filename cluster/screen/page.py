@@ -51,12 +51,9 @@ def page(answer: Answer, drawings: Sequence[Drawing]) -> str:
 
 def _facts(answer: Answer) -> str:
     asked = answer.asked_at.astimezone(IST)
-    newest = ", ".join(str(day) for day in sorted({*answer.newest.values()}))
     shown = f"The first {len(answer.matches):,} of {answer.found:,} matches. "
-    return (
-        f"{shown if len(answer.matches) < answer.found else ''}Version {answer.version} of"
-        f" {answer.store}, newest session {newest}; asked on {asked:%Y-%m-%d at %H:%M} IST."
-    )
+    shown = shown if len(answer.matches) < answer.found else ""
+    return f"{shown}{answer.origin()}; asked on {asked:%Y-%m-%d at %H:%M} IST."
 
 
 def _heads(answer: Answer) -> list[str]:

@@ -143,7 +143,10 @@ class Reader:
     def _frame(self, name: str, node: ast.expr) -> str:
         if name in self.timeframes:
             return name
-        advice = nearest(name, self.timeframes) or f"; there are {', '.join(self.timeframes)}"
+        there = f"there are {', '.join(self.timeframes)}"
+        if len(self.timeframes) == 1:
+            there = "there is one, which goes without saying"
+        advice = nearest(name, self.timeframes) or f"; {there}"
         raise Misread(f"there is no timeframe {name} in this screen{advice}", node)
 
     def _column(self, node: ast.expr, name: str, frame: str) -> Tree:

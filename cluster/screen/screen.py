@@ -18,7 +18,7 @@ from cluster.config.section import Reading
 from cluster.screen import ready
 from cluster.screen.answer import Answer, NotScreened, in_order
 from cluster.screen.drawing import Drawing, drawings
-from cluster.screen.form import ScreenForm
+from cluster.screen.form import Names, ScreenForm
 from cluster.screen.question import Question
 from cluster.screen.screening import ask
 
@@ -67,7 +67,7 @@ class Screen:
 
     def as_dict(self) -> dict[str, Any]:
         """As it may be written into a file again; JSON's types only."""
-        return self._form.model_dump(mode="json", exclude_defaults=True)
+        return _plain(self._form)
 
     def run(
         self,
@@ -84,33 +84,48 @@ class Screen:
         `as_of` is a version of the store or a moment, see `Store.at`; `symbols` and `limit` go over
         the screen's own. Raises UsageError also for a symbol that the store knows nothing of.
         """
-        form = self._form
-        names = None if symbols is None else several(symbols, "symbols")
-        listed = form.universe.names() if names is None and form.universe else names
+        if limit is not None and limit < 1:
+            raise UsageError(f"must be 1 or more, not {limit}", "limit")
+        asked_at, day = now or datetime.now(UTC), day_of(on, "on")
+        if day is not None and day > ist_date(asked_at):
+            raise UsageError(f"{day} is in the future; nothing is known of it", "on")
+        form = self._over(None if symbols is None else several(symbols, "symbols"), limit)
+        listed = form.universe.symbols if form.universe else None
         seen = store if as_of is None else store.at(as_of)
-        day = day_of(on, "on")
         found = ask(self._question, seen, listed, day, form.max_age)
-        if names is not None:
+        if symbols is not None:
             _refuse_unknown(store, found.not_screened)
         matches = in_order(found.matches, ascending=form.order == "asc")
         return Answer(
-            screen=self.as_dict(),
+            screen=_plain(form),
             store=store.uri,
             version=found.version,
             on=day,
             newest=found.newest,
-            asked_at=now or datetime.now(UTC),
+            asked_at=asked_at,
             universe=found.universe,
             found=len(matches),
-            matches=tuple(matches[: limit or form.limit]),
+            matches=tuple(matches[: form.limit]),
             not_screened=tuple(found.not_screened),
         )
+
+    def _over(self, symbols: tuple[str, ...] | None, limit: int | None) -> ScreenForm:
+        """The form as it is asked, its names written out: a listing may say something else tomorrow."""
+        form = self._form
+        if symbols is None and form.universe:
+            symbols = form.universe.names()
+        universe = form.universe if symbols is None else Names.model_construct(symbols=symbols)
+        return form.model_copy(update={"universe": universe, "limit": limit or form.limit})
 
     def drawings(self, store: Store, answer: Answer) -> list[Drawing]:
         """The last bars of the first matches, from the version that the answer is of."""
         keys = [match.instrument_key for match in answer.matches[:CHARTS]]
         then = store.at(answer.version)
         return [*drawings(self._question, then, keys, answer.on)]
+
+
+def _plain(form: ScreenForm) -> dict[str, Any]:
+    return form.model_dump(mode="json", exclude_defaults=True)
 
 
 def _refuse_unknown(store: Store, not_screened: Iterable[NotScreened]) -> None:

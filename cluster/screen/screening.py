@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from actors.market.chunk import Status
 from actors.writer import coverage
 from cluster.screen.answer import Match, NotScreened, Reason
-from cluster.screen.asked import Asked, unanswered
+from cluster.screen.asked import Asked, market, unanswered
 from cluster.screen.bars import Bars
 from cluster.screen.history import History
 from cluster.screen.looking import Looked, look
@@ -47,8 +47,11 @@ def ask(
     seen = _Seen()
     for frames in history.pieces([*asked.symbols], everybody=names is None):
         seen.add(question, frames)
-    judge = _Judge(question, history, coverage.held(receipts), seen.sessions, max_age)
-    not_screened = [*_without_data(asked, seen, _failures(receipts))]
+    failures, newest = _failures(receipts), history.newest(receipts)
+    judge = _Judge(
+        question, history, newest, coverage.held(receipts), failures, seen.sessions, max_age
+    )
+    not_screened = [*_without_data(asked, seen, failures)]
     matches: list[Match] = []
     for each in seen.looked:
         symbol = asked.symbols[each.key]
@@ -86,21 +89,26 @@ class _Seen:
             self.sessions.setdefault(frame, set()).update(bars.days)
 
 
-def _failures(receipts: pa.Table) -> dict[tuple[str, str], str]:
-    """What the requests for a series have failed of, if any has."""
+#: (instrument_key, timeframe label) -> the first day of a request that failed, and of what.
+_Failures = dict[tuple[str, str], tuple[date, str]]
+
+
+def _failures(receipts: pa.Table) -> _Failures:
+    """Of each series the failure that reaches back furthest, whatever has become of it since."""
     failed = receipts.filter(pc.equal(receipts["status"], Status.FAILED))
-    names = (failed[name].to_pylist() for name in ("instrument_key", "timeframe", "cause"))
-    return {(key, label): cause for key, label, cause in zip(*names, strict=True)}
+    names = ("instrument_key", "timeframe", "first", "cause")
+    found: _Failures = {}
+    for key, label, first, cause in zip(*(failed[name].to_pylist() for name in names), strict=True):
+        found[key, label] = min((first, cause), found.get((key, label), (first, cause)))
+    return found
 
 
-def _without_data(
-    asked: Asked, seen: _Seen, failures: Mapping[tuple[str, str], str]
-) -> Iterator[NotScreened]:
+def _without_data(asked: Asked, seen: _Seen, failures: _Failures) -> Iterator[NotScreened]:
     for name in asked.unknown:
         yield NotScreened(name, "", Reason.NO_DATA, "the store was never asked for it")
     for key, label in seen.lacking.items():
-        cause = failures.get((key, label))
-        why = f"; requests have failed ({cause})" if cause else ""
+        failure = failures.get((key, label))
+        why = f"; requests have failed ({failure[1]})" if failure else ""
         yield NotScreened(
             asked.symbols[key], key, Reason.NO_DATA, f"there is no {label} of it{why}"
         )
@@ -112,19 +120,25 @@ class _Judge:
 
     question: Question
     history: History
+    newest: Mapping[str, Mapping[str, date]]  # session of each timeframe, where markets differ
     held: coverage.Held
+    failures: _Failures
     sessions: Mapping[str, set[date]]  # that any instrument had
     max_age: int
 
     def doubt(self, each: Looked) -> tuple[Reason, str] | None:
-        for frame, (_, last) in each.used.items():
-            newest = self.history.last[frame]
+        for frame, last in each.newest.items():
+            newest = self.newest[frame].get(market(each.key), self.history.last[frame])
             if (newest - last).days > self.max_age:
                 label = self.question.timeframes[frame].label
                 return Reason.STALE, f"its last {label} is of {last}, the newest of {newest}"
-        for frame, span in each.used.items():
-            label = self.question.timeframes[frame].label
-            missing = unanswered(self.held, each.key, label, span, self.sessions[frame])
+        for frame, (since, last) in each.used.items():
+            timeframe = self.question.timeframes[frame]
+            label = timeframe.label
+            _, first = timeframe.bar_days(since)  # within its first bar a request may have begun
+            failed, _ = self.failures.get((each.key, label), (first, ""))
+            first = min(first, failed) if frame in each.short else first
+            missing = unanswered(self.held, each.key, label, (first, last), self.sessions[frame])
             if missing:
                 several = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
                 return Reason.INCOMPLETE, f"no answer counts for {label} of {missing[0]}{several}"

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from actors.market.sessions import IST
 from cluster.screen.answer import Answer, Match
+from cluster.wording import printable
 
 #: So many instruments that were not screened are named for each reason; `--format json` names all.
 NAMED = 5
@@ -25,7 +26,7 @@ def table(answer: Answer) -> Table:
     for match in answer.matches:
         values = [*match.shown, *([match.rank] if ranked else [])]
         shown.add_row(
-            match.symbol,
+            printable(match.symbol),
             number(match.close),
             moment(match.ts),
             age(answer.asked_at - match.end),
@@ -43,8 +44,7 @@ def lines(answer: Answer) -> Iterator[str]:
     for reason, those in named.items():
         more = f" and {len(those) - NAMED:,} more" if len(those) > NAMED else ""
         yield f"not screened, {reason}: {', '.join(those[:NAMED])}{more}"
-    newest = ", ".join(str(day) for day in sorted({*answer.newest.values()}))
-    yield f"Version {answer.version} of {answer.store}, newest session {newest}."
+    yield f"{answer.origin()}."
     if len(answer.matches) < answer.found:
         yield f"The first {len(answer.matches):,} of {answer.found:,} matches are shown."
     yield answer.sum()

@@ -24,17 +24,24 @@ def store(tmp_path_factory):
     return uri
 
 
-def test_matches_stand_in_a_table_above_a_sum_that_adds_up(store):
-    done = candlefleet("screen", *RISES, "--store", store)
+def test_matches_stand_in_a_table_above_a_sum_that_adds_up(store, tmp_path):
+    """However wide the table is, no number in it is cut off."""
+    wide = tmp_path / "wide.yaml"
+    shown = "".join(f"  column {n}: close * 1234567\n" for n in range(9))
+    wide.write_text(f"timeframe: 1day\nwhere: {RISES[1]}\nshow:\n{shown}")
+    done = candlefleet("screen", wide, "--store", store)
     assert done.returncode == 0
     assert "UP" in done.stdout
     assert "2024-03-22" in done.stdout
+    assert done.stdout.count(f"{159 * 1234567:,}.00") == 9
     assert "not screened, too short: YOUNG (needs 20 bars of 1day, has 5)" in done.stdout
     assert "2 screened + 1 not screened (1 too short) = 3 instruments; 1 match." in done.stdout
 
 
 def test_a_machine_reads_the_same_in_json(store):
-    done = candlefleet("screen", *RISES, "--store", store, "--format", "json", "--on", "2024-03-01")
+    done = candlefleet(
+        "screen", *RISES, "--store", store, "--format", "json", "--out", "-", "--on", "2024-03-01"
+    )
     told = json.loads(done.stdout)
     assert done.returncode == 0
     assert (told["universe"], told["screened"], told["found"]) == (3, 2, 1)
@@ -59,6 +66,7 @@ def test_no_match_is_an_answer(store, tmp_path):
     [
         (("--where", "close > SMAA(close)"), "--where: column 9, `SMAA(close)`: there is no indicator"),
         (("golden-crss",), "did you mean golden-cross?"),
+        (("x" * 5_000,), f"there is no screen and no file {'x' * 59}…; `candlefleet screen --list`"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_in_words_with_exit_code_2(store, words, said):
@@ -70,4 +78,5 @@ def test_a_mistake_is_told_in_words_with_exit_code_2(store, words, said):
 def test_the_ready_screens_are_listed():
     done = candlefleet("screen", "--list")
     assert done.returncode == 0
-    assert all(name in done.stdout for name in ready.names())
+    lines = done.stdout.splitlines()
+    assert all(any(f" {name} " in line and "." in line for line in lines) for name in ready.names())

@@ -35,9 +35,15 @@ def test_a_day_without_an_answer_is_found_wherever_it_lies(answers, first, lengt
 
 
 def receipts(*pairs: tuple[str, str]):
-    facts = {"status": Status.STORED, "run_id": "r", "fetched_at": AT, "rows": 1}
+    """Each a minute after the one before."""
+    facts = {"status": Status.STORED, "run_id": "r", "rows": 1}
     chunks = [Chunk(key, symbol, DAY, MONDAY, MONDAY) for key, symbol in pairs]
-    return receipts_table([Receipt(chunk=chunk, **facts) for chunk in chunks])
+    return receipts_table(
+        [
+            Receipt(chunk=chunk, fetched_at=AT + timedelta(minutes=n), **facts)
+            for n, chunk in enumerate(chunks)
+        ]
+    )
 
 
 SBIN, AT_BSE, NIFTY = "NSE_EQ|INE062A01020", "BSE_EQ|INE062A01020", "NSE_INDEX|Nifty 50"
@@ -62,10 +68,21 @@ def test_an_instrument_is_named_as_in_a_config(name, meant):
     assert [*Asked.of(held, ["1day"], [name]).symbols] == [meant]
 
 
+def test_of_a_share_whose_isin_has_changed_the_newest_is_meant():
+    """Among all, both are there: the old one ends where it was renamed, and is told so."""
+    old, new = "NSE_EQ|INE237A01036", "NSE_EQ|INE237A01028"
+    held = receipts((old, "KOTAKBANK"), (new, "KOTAKBANK"))
+    assert [*Asked.of(held, ["1day"], ["kotakbank"]).symbols] == [new]
+    assert [*Asked.of(held, ["1day"], [old]).symbols] == [old]
+    assert len(Asked.of(held, ["1day"], None).symbols) == 2
+
+
 def test_names_that_nothing_answers_to_are_kept_once():
     asked = Asked.of(receipts((SBIN, "SBIN")), ["1day"], ["NOSUCH", "SBIN", "NOSUCH", "NSE_EQ|X"])
     assert asked.unknown == ("NOSUCH", "NSE_EQ|X")
     assert [*asked.symbols] == [SBIN]
+    assert Asked.of(receipts((SBIN, "SBIN")), ["1day"], ["BSE:SBIN"]).unknown == ("BSE:SBIN",)
+    assert [*Asked.of(receipts((AT_BSE, "SBIN")), ["1day"], ["SBIN"]).symbols] == [AT_BSE]
 
 
 def test_all_that_a_timeframe_was_asked_for_are_everybody():

@@ -47,6 +47,25 @@ def test_what_was_saved_tells_how_to_ask_the_same_again(asked, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"answer.json", "answer.parquet"}
 
 
+def test_what_was_asked_of_some_is_asked_of_them_again(asked, tmp_path):
+    """Also where a listing named them, which may name others by then."""
+    store, _ = asked
+    (tmp_path / "mine.csv").write_text("symbol\nUP\nYOUNG\nNOSUCH\n")
+    path = tmp_path / "mine.yaml"
+    path.write_text("timeframe: 1day\nwhere: close > 1\nrank: close\nuniverse: {file: mine.csv}\n")
+    listed = Screen.load(path)
+    answers = [listed.run(store), listed.run(store, symbols=["LATER", "up"], limit=1)]
+    assert [(a.universe, len(a.matches), a.found) for a in answers] == [(3, 2, 2), (2, 1, 2)]
+    (tmp_path / "mine.csv").write_text("symbol\nLATER\n")
+    for answer in answers:
+        files.save(answer, Form.JSON, tmp_path / "answer.json")
+        told = json.loads((tmp_path / "answer.json").read_text(encoding="utf-8"))
+        again = Screen(**told["screen"]).run(
+            store, as_of=told["candles_version"], now=answer.asked_at
+        )
+        assert again == answer
+
+
 def test_every_form_holds_every_match(asked, tmp_path):
     _, answer = asked
     files.save(answer, Form.PARQUET, tmp_path / "answer.parquet")

@@ -114,6 +114,7 @@ OVER_ANY = {
 }
 OVER_MINUTES = {
     "vwap()": vwap,
+    "session_bar()": lambda r: len(session(r)),
     "opening_high(60)": opening("high", max),
     "opening_low(60)": opening("low", min),
 }

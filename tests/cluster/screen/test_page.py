@@ -101,6 +101,8 @@ def test_a_browser_without_a_network_draws_the_charts_and_sorts_the_table(asked,
     assert [unescape(row) for row in rows] == ["A", "B", TRICKY]  # as sorted by the click
     assert [match.symbol for match in answer.matches] == [TRICKY, "A", "B"]  # as it came, by rank
     assert seen.count('class="main-svg"') >= 3
+    assert 'data-title="Download plot as a PNG"' in seen
+    assert 'data-title="Share chart' not in seen  # a button that sends it to Plotly's cloud
     assert seen.count('class="box"') == 3 * BARS_DRAWN
     assert str(date(2024, 10, 4)) in seen
     assert picture.read_bytes().startswith(b"\x89PNG")

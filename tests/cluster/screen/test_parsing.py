@@ -113,7 +113,7 @@ def test_each_part_is_of_the_timeframe_that_it_names(text, frame, meant):
         ("(lambda: 1)() > 1", "only indicators are called"),
         ("SMA(*close) > 1", "this has no meaning in a screen"),
         ("SMA(**close) > 1", "has no parameter"),
-        ("weekly.close > 1", "there is no timeframe weekly in this screen; there are day"),
+        ("weekly.close > 1", "there is no timeframe weekly in this screen; there is one, which goes"),
         ("days.SMA(close, 3) > 1", "there is no timeframe days in this screen; did you mean day?"),
         ("+" * 90 + "close > 1", f"deeper than {MAX_DEPTH} levels"),
         ("close > 1" + " " * 9 + "and 1" * MAX_CHARACTERS, f"longer than {MAX_CHARACTERS} characters"),
@@ -130,6 +130,8 @@ def test_what_means_nothing_is_refused_where_it_stands(text, said):
 def test_a_timeframe_by_itself_and_minutes_that_no_bar_ends_with_are_refused():
     with pytest.raises(UsageError, match=r"is a timeframe; write entry.close"):
         condition("entry > 1", TWO)
+    with pytest.raises(UsageError, match=r"no timeframe week in this screen; there are day, entry"):
+        condition("week.close > 1", TWO)
     with pytest.raises(UsageError, match=r"opening_high\(20\) does not end with a bar of 15 min"):
         condition("entry.opening_high(20) > 1", TWO)
 

@@ -149,6 +149,15 @@ def test_it_finds_what_it_is_for_and_nothing_near_it(name):
     assert (matches(name, that), matches(name, not_that)) == (True, False)
 
 
+def test_a_session_that_opens_above_its_mean_price_reclaims_nothing():
+    """Though the one before it closed below its own."""
+    below = candles([100] * 74 + [99, 100])
+    assert matches("vwap-reclaim", but(below, close=100.5)) is False
+    assert (
+        matches("vwap-reclaim", but(but(candles([*[100] * 77]), -2, close=99), close=101)) is True
+    )
+
+
 @pytest.mark.parametrize(("last", "found"), [(9, True), (8, False)])
 def test_a_dip_of_one_timeframe_in_a_rise_of_another(last, found):
     """RSI is 100 g / (g + 13 l) after a rise of g on even falls of l: above 40 from 8.67 on."""

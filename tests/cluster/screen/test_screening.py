@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
@@ -88,6 +89,7 @@ def test_for_every_instrument_it_is_said_what_became_of_it(store):
     assert details["HOLE"] == f"no answer counts for 1day of {DAYS[50]} and 1 more"
     assert details["FAILED"] == "there is no 1day of it; requests have failed (timeout)"
     assert details["UNTRADED"] == "relative_volume(20)"
+    assert answer.origin().endswith(f"newest session {NEWEST}")
     assert answer.sum() == (
         "4 screened + 6 not screened (2 no data, 1 stale, 1 incomplete, 1 too short, 1 undefined)"
         " = 10 instruments; 3 match."
@@ -111,6 +113,40 @@ def test_the_sum_adds_up_whatever_is_asked_of_whom(store, names, where, max_age)
     whole = screen.run(store)
     assert told == {name: reason for name, reason in reasons(whole).items() if name in names}
     assert symbols(answer) == [name for name in symbols(whole) if name in names]
+
+
+@pytest.mark.parametrize("where", ["close > SMA(close, 55)", "RSI(close, 3) > 50", "OBV() > 0"])
+def test_who_is_short_of_bars_for_a_request_that_failed_is_incomplete(store, where):
+    """And not too short, let alone screened as if what came before had never been."""
+    answer = Screen(where, timeframe="1day").run(store, symbols=["LONGAGO", "UP"])
+    assert reasons(answer) == {"LONGAGO": Reason.INCOMPLETE}
+    assert answer.not_screened[0].detail == f"no answer counts for 1day of {DAYS[0]} and 5 more"
+    enough = Screen("close > SMA(close, 54)", timeframe="1day").run(store, symbols="LONGAGO")
+    assert reasons(enough) == {}
+
+
+def test_a_week_that_was_asked_for_from_its_middle_on_is_answered_for(tmp_path):
+    """It is labelled by its Monday, of which nobody asked."""
+    uri = str(tmp_path / "store")
+    mondays = [day for day in DAYS if day.weekday() == 0]
+    weeks = stored("UP", RISING, mondays, WEEK)
+    asked = replace(weeks.receipt.chunk, first=mondays[0] + timedelta(2))
+    write(uri, [replace(weeks, receipt=replace(weeks.receipt, chunk=asked))])
+    answer = Screen("RSI(close, 3) > 50", timeframe="1week").run(Store(uri))
+    assert (symbols(answer), reasons(answer)) == (["UP"], {})
+
+
+def test_nobody_is_stale_for_a_session_of_another_market(tmp_path, monkeypatch):
+    """Commodities trade on many an evening when shares have a holiday."""
+    uri = str(tmp_path / "store")
+    shares = [stored("UP", RISING, DAYS[:-1]), stored("OLD", RISING, DAYS[:-2])]
+    monkeypatch.setattr("tests.cluster.screen.stored.key_of", "MCX_FO|{}".format)
+    write(uri, [*shares, stored("GOLD", RISING, DAYS)])
+    screen = Screen("close > 1", timeframe="1day")
+    for on in (None, NEWEST, DAYS[-2]):
+        answer = screen.run(Store(uri), on=on)
+        assert (symbols(answer), reasons(answer)) == (["GOLD", "UP"], {"OLD": Reason.STALE})
+        assert reasons(screen.run(Store(uri), on=on, symbols="OLD")) == {"OLD": Reason.STALE}
 
 
 def test_a_condition_that_is_decided_needs_nothing_more(store):
@@ -159,6 +195,12 @@ def test_a_limit_shortens_what_is_shown_and_no_count(store):
     assert symbols(Screen(**RISES, rank="close").run(store, limit=1)) == ["UPPER"]
 
 
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_lets_none_through_is_refused(store, limit):
+    with pytest.raises(UsageError, match=rf"limit: must be 1 or more, not {limit}"):
+        Screen(**RISES).run(store, limit=limit)
+
+
 def test_a_match_without_a_rank_comes_last(store):
     answer = Screen("close > 100", timeframe="1day", rank="SMA(close, 30)", order="asc").run(store)
     assert symbols(answer) == ["LONGAGO", "UNTRADED", "UP", "UPPER", "YOUNG"]
@@ -166,12 +208,18 @@ def test_a_match_without_a_rank_comes_last(store):
 
 
 def test_for_notebooks_it_is_a_data_frame(store):
-    frame = Screen(**RISES, rank="close", show={"close": "close[1]"}).run(store).to_pandas()
+    shown = {"close shown": "open", "close": "close[1]"}
+    answer = Screen(**RISES, rank="close", show=shown).run(store)
+    frame = answer.to_pandas()
     assert [*frame.columns] == [
-        *("symbol", "instrument_key", "close", "ts", "not_final", "rank", "close shown")
+        *("symbol", "instrument_key", "close", "ts", "not_final", "rank"),
+        *("close shown", "close shown shown"),
     ]
-    assert frame["close shown"].tolist() == [216.0, 158.0, 152.0]
+    assert frame["close shown shown"].tolist() == [216.0, 158.0, 152.0]
     assert str(frame["ts"][0]) == f"{NEWEST} 00:00:00+05:30"
+    displayed = answer._repr_html_()
+    assert "<td>UPPER</td>" in displayed
+    assert answer.sum() in displayed
 
 
 def test_it_can_be_asked_as_things_stood(store, tmp_path):
@@ -195,6 +243,26 @@ def test_who_hardly_trades_is_looked_for_further_back(tmp_path):
     answer = Screen("close > SMA(close, 40)", timeframe="1day", max_age=30).run(Store(uri))
     assert symbols(answer) == ["RARE"]
     assert reasons(answer) == {}
+
+
+def test_who_paused_a_year_ago_has_a_year_all_the_same(tmp_path):
+    """The bar that tells where its year begins lies further back than of others."""
+    uri = str(tmp_path / "store")
+    days = weekdays(400)
+    paused = [day for day in days if not 350 < (days[-1] - day).days < 390]
+    write(uri, [stored("FULL", even([100] * 400), days)])
+    write(uri, [stored("PAUSED", even(range(100, 900, 2)), paused)])
+    answer = Screen("close > high_52w()[1]", timeframe="1day").run(Store(uri), symbols="PAUSED")
+    assert (symbols(answer), reasons(answer)) == (["PAUSED"], {})
+
+
+@pytest.mark.parametrize(
+    "where", ["RSI(close, 100000) > 1", "close > close[100000]" + 5 * "[100000]"]
+)
+def test_no_period_reaches_back_too_far(store, where):
+    """Nor before the calendar's first year."""
+    answer = Screen(where, timeframe="1day").run(store, symbols="UP")
+    assert reasons(answer) == {"UP": Reason.TOO_SHORT}
 
 
 @pytest.fixture(scope="module")
@@ -253,9 +321,11 @@ def test_at_the_close_of_a_day_nothing_later_is_seen(several, tmp_path, keys):
     assert found
 
 
-def test_before_the_first_day_there_is_no_answer(several):
+def test_before_the_first_day_and_after_today_there_is_no_answer(several):
     with pytest.raises(UsageError, match=r"no 1day up to 2023-12-31; it begins on 2024-01-01"):
         Screen("close > 1", timeframe="1day").run(several[0], on="2023-12-31")
+    with pytest.raises(UsageError, match=r"on: 2026-06-03 is in the future"):
+        Screen("close > 1", timeframe="1day").run(several[0], on="2026-06-03", now=NOW)
 
 
 def test_bars_that_may_still_change_count_and_are_told(tmp_path):
@@ -265,6 +335,23 @@ def test_bars_that_may_still_change_count_and_are_told(tmp_path):
     write(uri, [stored("UP", RISING, DAYS, at=evening)])
     answer = Screen(**RISES).run(Store(uri))
     assert [(match.symbol, match.not_final) for match in answer.matches] == [("UP", 1)]
+
+
+def test_longer_bars_that_form_count_only_where_nothing_shorter_is_asked(tmp_path):
+    """A week asked by itself is taken as it stands; beside days, only weeks that are over count."""
+    uri = str(tmp_path / "store")
+    mondays = [day for day in DAYS if day.weekday() == 0]
+    tuesday = mondays[-1] + timedelta(1)
+    days = [day for day in DAYS if day <= tuesday]
+    weeks = even([100] * (len(mondays) - 1) + [1])
+    forming = stored("UP", weeks, mondays, WEEK, at=midnight(tuesday) + timedelta(hours=18))
+    write(uri, [stored("UP", RISING, days), forming])
+    alone = Screen("close < 100", timeframe="1week").run(Store(uri))
+    assert [match.not_final for match in alone.matches] == [1]
+    both = {"day": "1day", "week": "1week"}
+    beside = Screen("week.close == 100 and day.close > 1", timeframes=both).run(Store(uri))
+    assert [match.not_final for match in beside.matches] == [0]
+    assert beside.origin().endswith(f"newest session day {tuesday}, week {mondays[-1]}")
 
 
 @pytest.mark.parametrize(
