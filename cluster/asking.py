@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
-from actors.market.errors import CandlefleetError
+from actors.market.errors import CandlefleetError, StoreError
 from actors.writer.reading import Store
 from cluster.derive import due_of
 from cluster.derived import MINUTE, is_derivable
@@ -70,19 +70,22 @@ def answered(
     finished: Finished, screen: Screen, prepared: Prepared, live: LiveScreen | None
 ) -> Finished:
     """With the answer, of the store as the run has left it; the run's folder keeps it, if there is one."""
+    name = screen.form.name
     try:
         answer = screen.run(prepared.store)
-        lines = [*finished.lines, *_withdrawn(answer, live)]
-        folder = prepared.store.run(finished.summary.run_id)
-        if "report.json" in folder.names():
-            write_answer(folder, answer)
     except CandlefleetError as error:
-        said = f"candlefleet: {screen.form.name} was not answered: {error}"
-        code = finished.exit or Exit.INCOMPLETE
+        code, said = finished.exit or Exit.INCOMPLETE, f"candlefleet: {name} has no answer: {error}"
         return replace(finished, exit=code, lines=[*finished.lines, said])
     except KeyboardInterrupt:
-        said = f"Interrupted before {screen.form.name} was answered; `candlefleet screen` does it."
+        said = f"Interrupted before {name} was answered; `candlefleet screen` does it."
         return replace(finished, exit=Exit.INTERRUPTED, lines=[*finished.lines, said])
+    lines = [*finished.lines, *_withdrawn(answer, live)]
+    try:
+        folder = prepared.store.run(finished.summary.run_id)
+        if folder.names():  # a run with nothing to do leaves none
+            write_answer(folder, answer)
+    except StoreError as error:
+        lines.append(f"candlefleet: {error}")
     return replace(finished, answer=answer, lines=lines)
 
 

@@ -10,6 +10,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Self
 
 from rich.table import Table
+from rich.text import Text
 
 from cluster.screen.answer import Match, in_order
 from cluster.screen.asked import Asked
@@ -31,6 +32,7 @@ LOOK_EVERY_S = 1.0  # at the most
 #: Of the time, at the most: looking takes one processor, and the fleet needs them, too.
 SHARE_OF_TIME = 0.1
 SHOWN = 10  # matches, the best ones, in the panel
+WAIT_S = 60.0  # for the look that is under way when the run ends
 
 
 class LiveScreen:
@@ -58,18 +60,18 @@ class LiveScreen:
         self._found: dict[str, tuple[Match, float]] = {}  # with the seconds until it was found
         self._has_news = True  # instruments of which nothing is to be fetched
         self._over = self._has_failed = False
-        self._thread = threading.Thread(target=self._work, name="screen")
+        self._thread = threading.Thread(target=self._work, name="screen", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Waits for the look that is under way."""
+        """Lets the look that is under way come to its end."""
         with self._changed:
             self._over = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(WAIT_S)
 
     def heard(self, receipts: Sequence[Receipt], more: Sequence[Chunk]) -> None:
         """The store holds these receipts, each told once; `more` is to be fetched because of them."""
@@ -93,6 +95,8 @@ class LiveScreen:
             after_s = {key: seconds for key, (_, seconds) in self._found.items()}
             looked = len(self._looked)
         title = f"{self._name}: {len(best):,} match of {counted(looked, 'instrument')} so far"
+        if not best:
+            return Text(title)
         shown = Table("symbol", "rank", "last", "found after", title=title, title_justify="left")
         for column in shown.columns[1:]:
             column.justify = "right"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -95,7 +96,36 @@ def test_a_screen_of_what_nobody_has_is_refused_before_anything_is_done(config, 
 def test_where_there_is_no_answer_the_run_says_so_and_is_not_done(config):
     done, _ = run(config, "close > 0", "1day")
     assert (done.exit, done.answer) == (Exit.INCOMPLETE, None)
-    assert done.lines[-1].startswith("candlefleet: mine was not answered: ")
+    assert done.lines[-1].startswith("candlefleet: mine has no answer: ")
+
+
+def test_whoever_interrupts_the_answer_has_the_run_told_all_the_same(config, monkeypatch):
+    fill(config, "1minute")
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Screen, "run", interrupted)
+    done, _ = run(config, "close > 0", "5minute", "5minute")
+    assert (done.exit, done.answer) == (Exit.INTERRUPTED, None)
+    assert done.summary.derived > 0
+    assert "Interrupted before mine was answered" in done.lines[-1]
+
+
+def test_an_answer_that_cannot_be_kept_is_given_all_the_same(config, monkeypatch):
+    """A folder stands where it should go."""
+    fill(config, "1minute")
+    run_screen = Screen.run
+
+    def in_the_way(screen, store):
+        (run_id,) = store.runs()
+        Path(store.uri, "runs", run_id, "answer.json").mkdir()
+        return run_screen(screen, store)
+
+    monkeypatch.setattr(Screen, "run", in_the_way)
+    done, _ = run(config, "close > 0", "5minute", "5minute")
+    assert (done.exit, done.answer.found) == (Exit.DONE, 1)
+    assert "answer.json" in done.lines[-1]
 
 
 def test_a_screen_that_looks_back_further_than_is_fetched_is_told(config):
