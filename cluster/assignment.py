@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from actors.limiter.terms import Terms
-from actors.market.chunk import Chunk
+from actors.market.chunk import Chunk, Receipt
 from cluster.standing import Standing
 
 
@@ -20,4 +20,6 @@ class Assignment:
     show: Callable[[Standing], None]
     #: What else to fetch of an instrument (its key) whose history the provider has rewritten.
     again: Callable[[str], Iterable[Chunk]]
+    #: Told of receipts that are in the store now, each once, and of what else is fetched because of them.
+    heard: Callable[[Sequence[Receipt], Sequence[Chunk]], None]
     is_lost: Callable[[], bool]  # the cluster has died

@@ -21,15 +21,19 @@ Show = Callable[[Standing], None]
 
 
 @contextmanager
-def progress_display(console: Console) -> Iterator[Show]:
-    """Yields a function to call with every new standing, as often as one likes."""
+def progress_display(console: Console, beneath: RenderableType | None = None) -> Iterator[Show]:
+    """Yields a function to call with every new standing, as often as one likes.
+
+    `beneath` is shown below the panel, as it is whenever that is drawn anew.
+    """
     if not console.is_terminal:
         lines = _Lines(console)
         yield lines.show
         lines.finish()
         return
     with Live(console=console, refresh_per_second=REFRESH_PER_S, transient=True) as live:
-        yield lambda standing: live.update(panel(standing))
+        below = [] if beneath is None else [beneath]
+        yield lambda standing: live.update(Group(panel(standing), *below))
 
 
 class _Lines:

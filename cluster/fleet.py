@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from cluster.display import Show
     from cluster.local_cluster import Cluster
     from cluster.scan import Prepared
+    from cluster.screen.live import LiveScreen
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +60,17 @@ class Worked:
 
 
 def work(
-    prepared: Prepared, run_id: str, worked: Worked, console: Console, cluster: Cluster
+    prepared: Prepared,
+    run_id: str,
+    worked: Worked,
+    console: Console,
+    cluster: Cluster,
+    live: LiveScreen | None = None,
 ) -> None:
-    """Let the fleet work, and write down in `worked` what it did, however it ends."""
+    """Let the fleet work, and write down in `worked` what it did, however it ends.
+
+    `live` hears of all that is stored, and is shown beside the progress.
+    """
     # Ray takes a second to import, and its processes one more; with nothing to fetch, neither is needed.
     cluster.begin()
     from cluster.crew import hire
@@ -79,12 +88,13 @@ def work(
             console.print(line, highlight=False, soft_wrap=True)
         with (
             hire(_crew_settings(prepared, run_id), interrupt) as crew,
-            progress_display(console) as show,
+            progress_display(console, live) as show,
         ):
             log.info("fleet.hired", extra={"fetchers": len(crew.fetchers)})
             lanes_of = dict.fromkeys(crew.fetchers, config.fleet.threads + SPARE_HANDS)
             dispatch = Dispatch(chunks, lanes_of, config.retry.attempts)
-            run = Run(crew, dispatch, _assignment(prepared, run_id, show, cluster), interrupt)
+            assignment = _assignment(prepared, run_id, show, cluster, live)
+            run = Run(crew, dispatch, assignment, interrupt)
             worked.totals = run.totals
             try:
                 run.work()
@@ -102,7 +112,9 @@ def _outlook(prepared: Prepared) -> str:
     return outlook.in_words(datetime.now(UTC))
 
 
-def _assignment(prepared: Prepared, run_id: str, show: Show, cluster: Cluster) -> Assignment:
+def _assignment(
+    prepared: Prepared, run_id: str, show: Show, cluster: Cluster, live: LiveScreen | None
+) -> Assignment:
     from cluster.assignment import Assignment
 
     return Assignment(
@@ -113,6 +125,7 @@ def _assignment(prepared: Prepared, run_id: str, show: Show, cluster: Cluster) -
         outage_at_most_s=prepared.config.retry.outage_s,
         show=show,
         again=_again(prepared),
+        heard=live.heard if live else lambda *_: None,
         is_lost=cluster.is_lost,
     )
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cluster.scan import Finished, Prepared
+    from cluster.screen.answer import Answer
 
 
 def write_manifest(
@@ -51,6 +52,11 @@ def write_report(folder: Folder, finished: Finished, began: datetime) -> None:
         "exit": int(finished.exit),
     }
     _write(folder, "report.json", content)
+
+
+def write_answer(folder: Folder, answer: Answer) -> None:
+    """What the screen that came with the run has found, and how to ask the same again."""
+    _write(folder, "answer.json", answer.as_dict())
 
 
 @contextmanager

@@ -26,6 +26,8 @@ from cluster.wording import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cluster.screen.screen import Screen
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filters:
@@ -47,13 +49,17 @@ class Filters:
 
 
 def retry(
-    config: RunConfig, filters: Filters, console: Console, address: str | None = None
+    config: RunConfig,
+    filters: Filters,
+    console: Console,
+    address: str | None = None,
+    screen: Screen | None = None,
 ) -> Finished:
     """Ask again for dead letters of the config's store, whatever config asked for them first.
 
     Raises UsageError for a symbol or a run that the store has never heard of.
     """
-    finished = scan(config, console, address, partial(_planned, filters))
+    finished = scan(config, console, address, partial(_planned, filters), screen)
     if finished.summary.planned or finished.summary.notes:
         return finished
     return replace(finished, lines=["No dead letter to ask for again."])

@@ -63,7 +63,7 @@ class Run:
         self._writer: str | None = None  # the incarnation heard last
         self._paused = False  # as the limiter was told last
         self._give_up_s: float | None = None  # set once the run is asked to stop
-        self._harvest = Harvest(dispatch, assignment.again)
+        self._harvest = Harvest(dispatch, assignment.again, assignment.heard)
         self.totals = self._harvest.totals
 
     def work(self) -> None:

@@ -26,6 +26,7 @@ from actors.writer.coverage import held
 from actors.writer.reading import Store
 from actors.writer.receipts import receipts_table
 from actors.writer.spool import place_of, waiting
+from cluster import asking
 from cluster.choice import cluster_for, refuse_hopeless
 from cluster.config import RunConfig
 from cluster.derive import Derived, derive, due_of
@@ -44,6 +45,9 @@ from cluster.wording import counted
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from cluster.screen.answer import Answer
+    from cluster.screen.live import LiveScreen
+    from cluster.screen.screen import Screen
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,7 @@ class Finished:
     summary: Summary
     exit: Exit
     lines: list[str]  # for people
+    answer: Answer | None = None  # of the screen, if there was one
 
 
 #: Says what to fetch: all that is wanted, and the plan for what of it is to be asked for now.
@@ -99,13 +104,20 @@ def prepare(
 
 
 def scan(
-    config: RunConfig, console: Console, address: str | None = None, planner: Planner = missing
+    config: RunConfig,
+    console: Console,
+    address: str | None = None,
+    planner: Planner = missing,
+    screen: Screen | None = None,
 ) -> Finished:
-    """Fetch what is missing. With nothing to fetch, nothing is written.
+    """Fetch what is missing, and answer the screen. With nothing to fetch, nothing is written.
 
     Nobody else writes to the store from before it is looked at until all is done.
     """
+    began_s = time.monotonic()
     refuse_hopeless(config.store, address)
+    if screen is not None:
+        asking.refuse_unfit(screen, config)
     with (
         provider_of(config) as provider,
         locked(config.store, provider.state_dir),
@@ -117,13 +129,18 @@ def scan(
             )
             console.print(said, markup=False, highlight=False)
         prepared = prepare(config, provider, datetime.now(UTC), planner)
-        notes = map(str, prepared.plan.notes)
-        for warning in (*prepared.wants.warnings, *prepared.wants.notes, *notes):
-            console.print(warning, style="yellow", markup=False, highlight=False, soft_wrap=True)
-        return execute(prepared, console, cluster)
+        notes = [*prepared.wants.warnings, *prepared.wants.notes, *map(str, prepared.plan.notes)]
+        notes += asking.remarks(screen, prepared) if screen else ()
+        for note in notes:
+            console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
+        with asking.meanwhile(screen, prepared, console, began_s) as live:
+            finished = execute(prepared, console, cluster, live)
+        return asking.answered(finished, screen, prepared, live) if screen else finished
 
 
-def execute(prepared: Prepared, console: Console, cluster: Cluster) -> Finished:
+def execute(
+    prepared: Prepared, console: Console, cluster: Cluster, live: LiveScreen | None = None
+) -> Finished:
     """Work a plan off, and leave a manifest, a log and a report in the run's folder.
 
     The plan was made since the store is `locked`, and it still is.
@@ -133,10 +150,12 @@ def execute(prepared: Prepared, console: Console, cluster: Cluster) -> Finished:
         worked, version = Worked(derived=Derived()), prepared.store.candles_version()
         return _finished(prepared, run_id, worked, 0.0, version)
     make_ready(prepared.store.uri)
-    return _execute(prepared, run_id, console, cluster)
+    return _execute(prepared, run_id, console, cluster, live)
 
 
-def _execute(prepared: Prepared, run_id: str, console: Console, cluster: Cluster) -> Finished:
+def _execute(
+    prepared: Prepared, run_id: str, console: Console, cluster: Cluster, live: LiveScreen | None
+) -> Finished:
     began, began_s = datetime.now(UTC), time.monotonic()
     began_version = prepared.store.candles_version()
     folder = prepared.store.run(run_id)
@@ -146,7 +165,7 @@ def _execute(prepared: Prepared, run_id: str, console: Console, cluster: Cluster
         worked = Worked(planned=len(prepared.plan.chunks))
         try:
             if prepared.plan.chunks:
-                work(prepared, run_id, worked, console, cluster)
+                work(prepared, run_id, worked, console, cluster, live)
             if not (worked.halted or worked.interrupted):
                 worked.derived = derive(prepared, run_id, console)
         except KeyboardInterrupt:  # while deriving: the fleet's run takes it for itself

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -25,7 +25,12 @@ from cluster.cli.options import (
     say,
     timeframe_of,
 )
+from cluster.cli.screening import show
 from cluster.exit import Exit
+
+if TYPE_CHECKING:
+    from cluster.scan import Finished
+    from cluster.screen.screen import Screen
 
 Causes = Annotated[
     list[str] | None,
@@ -38,6 +43,14 @@ Timeframes = Annotated[
 Runs = Annotated[
     list[str] | None,
     typer.Option("--run", metavar="ID", help="Only what this run left; repeatable."),
+]
+ScreenName = Annotated[
+    str | None,
+    typer.Option(
+        "--screen",
+        metavar="SCREEN",
+        help="Show who matches this screen while the rest is being fetched, and its answer at the end.",
+    ),
 ]
 
 
@@ -83,6 +96,7 @@ def scan(
     assets_url: AssetsUrl = None,
     first: FromOver = None,
     last: ToOver = None,
+    screen: ScreenName = None,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
@@ -90,11 +104,7 @@ def scan(
     from cluster.scan import scan as work
 
     settings = load_config(config, store, base_url, assets_url, first, last)
-    finished = work(settings, console(), address)
-    say(finished.lines)
-    if as_json:
-        print_json(finished.summary.as_dict())
-    raise typer.Exit(finished.exit)
+    _tell(work(settings, console(), address, screen=_screen(screen)), screen, as_json=as_json)
 
 
 def retry(
@@ -105,6 +115,7 @@ def retry(
     symbol: Symbols = None,
     timeframe: Timeframes = None,
     run: Runs = None,
+    screen: ScreenName = None,
     address: Address = None,
     as_json: Json = False,
 ) -> None:
@@ -119,10 +130,27 @@ def retry(
         runs=run or (),
     )
     settings = load_config(config, store, base_url, None, None, None)
-    finished = work(settings, filters, console(), address)
+    finished = work(settings, filters, console(), address, _screen(screen))
+    _tell(finished, screen, as_json=as_json)
+
+
+def _screen(name: str | None) -> Screen | None:
+    if name is None:
+        return None
+    from cluster.screen.screen import Screen
+
+    return Screen.load(name)
+
+
+def _tell(finished: Finished, screen: str | None, *, as_json: bool) -> NoReturn:
+    """Print what a run came to, and end with its exit code."""
     say(finished.lines)
+    answer = finished.answer
     if as_json:
-        print_json(finished.summary.as_dict())
+        asked = {} if screen is None else {"answer": answer and answer.as_dict()}
+        print_json(finished.summary.as_dict() | asked)
+    elif answer is not None:
+        show(answer)
     raise typer.Exit(finished.exit)
 
 

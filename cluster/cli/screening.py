@@ -95,12 +95,12 @@ def screen(
         files.save(answer, wanted, out, drawings)
         say([answer.sum(), f"written to {out}"])
     elif wanted is files.Form.TABLE:
-        _show(answer)
+        show(answer)
     else:
         typer.echo(files.text(answer, wanted))
 
 
-def _show(answer: Answer) -> None:
+def show(answer: Answer) -> None:
     from cluster.screen import table
 
     out = console(stderr=False)

@@ -65,6 +65,11 @@ class Screen:
     def question(self) -> Question:
         return self._question
 
+    @property
+    def form(self) -> ScreenForm:
+        """As it was written down."""
+        return self._form
+
     def as_dict(self) -> dict[str, Any]:
         """As it may be written into a file again; JSON's types only."""
         return _plain(self._form)

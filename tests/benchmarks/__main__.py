@@ -16,6 +16,7 @@ from tests.benchmarks import (
     fetch,
     hosts,
     memory,
+    one_pass,
     permits,
     prediction,
     reading,
@@ -46,6 +47,7 @@ PARTS: dict[str, Callable[[int], None]] = {
     "reading": reading.run,
     "verify": verify.run,
     "screen": screen.run,
+    "one_pass": one_pass.run,
 }
 #: Too long for a round of all of them, or only for root.
 ONLY_BY_NAME = {"soak", "hosts"}

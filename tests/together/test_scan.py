@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.request import urlopen
 
 import psutil
@@ -21,6 +21,7 @@ from deltalake import DeltaTable
 
 from actors.market.sessions import IST
 from actors.writer.reading import Store
+from cluster import Screen
 from cluster.lookalike.launch import run_lookalike
 from cluster.lookalike.market import Market
 from cluster.lookalike.settings import Settings
@@ -28,6 +29,7 @@ from cluster.lookalike.split import Split
 from cluster.status import look, tables
 from tests.together.conftest import (
     Bar,
+    Finished,
     Scan,
     assert_gone,
     commands,
@@ -198,10 +200,13 @@ def test_a_split_overnight_is_noticed_and_all_of_the_history_fetched_again(scan:
 def test_an_interrupted_run_keeps_what_it_has_and_says_so(
     scan: Scan, number: signal.Signals
 ) -> None:
+    """A screen is answered of what is stored, and goes on with it: as if it had been asked afterwards."""
+    screen = scan.folder / "screen.yaml"
+    screen.write_text("timeframe: 1day\nwhere: close > SMA(close, 20) / 2\nrank: close\n")
     scan.config["writer"] = {"commit_every_s": 0.2}
     scan.config["fleet"] = {"fetchers": 1, "threads": 1}
     scan.exchange.set_latency(0.4)
-    process = scan.start()
+    process = scan.start("--screen", str(screen))
     wait_until_committed(scan, process)
     process.send_signal(number)
     stopped = finish(process)
@@ -211,13 +216,35 @@ def test_an_interrupted_run_keeps_what_it_has_and_says_so(
     assert stopped.summary["stored"] == scan.exchange.judge()["requests"], (
         "an answer was thrown away"
     )
+    assert told(stopped) == asked(scan, screen)
+    before = [match["symbol"] for match in stopped.summary["answer"]["matches"]]
+    assert before
 
     scan.exchange.set_latency(0.0)
-    rest = scan.run()
+    rest = scan.run("--screen", str(screen))
     assert rest.code == 0, rest.stderr
+    assert told(rest) == asked(scan, screen)
+    assert len(rest.summary["answer"]["matches"]) == 5
+    meanwhile = rest.stderr[: rest.stderr.index(" chunks stored")]
+    assert [symbol for symbol in before if f"screen: {symbol}  rank " in meanwhile] == before
     assert rest.summary["stored"] == stopped.summary["pending"]
     assert scan.exchange.judge()["requests"] == 15
     assert scan.rows() == expected(scan)
+
+
+def told(done: Finished) -> dict[str, Any]:
+    return timeless(done.summary["answer"])
+
+
+def asked(scan: Scan, screen: Path) -> dict[str, Any]:
+    """What the screen answers of the store as it is."""
+    return timeless(Screen.load(screen).run(Store(str(scan.store))).as_dict())
+
+
+def timeless(answer: dict[str, Any]) -> dict[str, Any]:
+    """But for when it was asked."""
+    matches = [{**match, "age_s": 0} for match in answer["matches"]]
+    return answer | {"asked_at": "", "matches": matches}
 
 
 def test_a_refused_token_ends_the_run_at_once_and_is_shown_nowhere(scan: Scan) -> None:
