@@ -40,14 +40,17 @@ def write_manifest(
         "began_version": began_version,
         "chunks": [chunk.id for chunk in prepared.plan.chunks],
     }
+    if (occasion := prepared.occasion) is not None:
+        at = occasion.at.astimezone(IST).isoformat()
+        content |= {"job": occasion.job, "occasion": at}
     _write(folder, "manifest.json", content)
 
 
-def write_report(folder: Folder, finished: Finished, began: datetime) -> None:
+def write_report(folder: Folder, finished: Finished, began: datetime, ended: datetime) -> None:
     content = {
         **finished.summary.as_dict(),
         "began": began.astimezone(IST).isoformat(),
-        "ended": datetime.now(IST).isoformat(),
+        "ended": ended.astimezone(IST).isoformat(),
         "outcome": finished.exit.name.lower(),
         "exit": int(finished.exit),
     }

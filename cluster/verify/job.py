@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
+from actors.market.clock import MACHINE, Clock
 from actors.market.errors import UsageError
 from actors.market.instrument import Instrument
 from actors.market.timeframe import Timeframe
@@ -18,7 +19,8 @@ from cluster.exit import Exit
 from cluster.occupancy import locked, recover
 from cluster.plan import Want
 from cluster.provider import provider_of
-from cluster.scan import execute, prepare
+from cluster.report import Summary
+from cluster.scan import Occasion, execute, prepare
 from cluster.segments import SEGMENTS
 from cluster.verify.judgement import Grade
 from cluster.verify.repair import make_again, repair
@@ -38,6 +40,7 @@ class Verified:
     run: Exit = Exit.DONE  # of the run that asked for what was missing
     unforgiven: int = 0  # names that are unresolved, and must not be
     lines: tuple[str, ...] = ()  # beside it, for people
+    summary: Summary | None = None  # of that run; None: there was none
 
     def exit(self, *, strict: bool = False) -> Exit:
         """`strict`: what is unconfirmed counts as missing."""
@@ -55,7 +58,13 @@ def verify_config(config: RunConfig, store: Store) -> Verified:
     return _verified(found, wants, Exit.DONE)
 
 
-def repair_config(config: RunConfig, console: Console, address: str | None = None) -> Verified:
+def repair_config(
+    config: RunConfig,
+    console: Console,
+    address: str | None = None,
+    clock: Clock = MACHINE,
+    occasion: Occasion | None = None,
+) -> Verified:
     """Ask for what is missing or unconfirmed by an ordinary run, and hold the store again.
 
     Nobody else writes to the store meanwhile.
@@ -63,19 +72,21 @@ def repair_config(config: RunConfig, console: Console, address: str | None = Non
     refuse_hopeless(config.store, address)
     with provider_of(config) as provider, locked(config.store, provider.state_dir):
         recover(config.store, provider.state_dir)
-        prepared = prepare(config, provider, datetime.now(UTC))
+        prepared = prepare(config, provider, clock.now())
         store, due = prepared.store, _due(prepared.wants)
-        found = verify(store, due, datetime.now(UTC))
+        found = verify(store, due, clock.now())
         if not (found.grade or found.undecided):
             return _verified(found, prepared.wants, Exit.DONE)
-        prepared = replace(prepared, plan=repair(found, derive=config.derive))
+        asked = repair(found, derive=config.derive)
+        prepared = replace(prepared, plan=asked, clock=clock, occasion=occasion)
         with cluster_for(provider, address, console) as cluster:
             run = execute(prepared, console, cluster)
-        found = verify(store, due, datetime.now(UTC))
+        found = verify(store, due, clock.now())
         has_ended = config.derive and run.exit in _ENDED
         if has_ended and make_again(store, found, run.summary.run_id):
-            found = verify(store, due, datetime.now(UTC))
-    return _verified(found, prepared.wants, run.exit, run.lines)
+            found = verify(store, due, clock.now())
+    verified = _verified(found, prepared.wants, run.exit, run.lines)
+    return replace(verified, summary=run.summary)
 
 
 def verify_store(store: Store, first: date | None, last: date | None) -> Verified:
