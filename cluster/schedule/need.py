@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import cache, partial
 
 from actors.market.session_days import SessionDays, follows_reference
 from actors.market.sessions import settled_at
 from actors.market.timeframe import Timeframe, Unit
-from cluster.coverage import Span, Spans, held_days, intersected, subtracted, united
+from cluster.coverage import Spans, held_days, intersected, subtracted, united
 from cluster.plan import Held
 
 DAILY = Timeframe(Unit.DAY, 1)
@@ -23,6 +23,7 @@ Series = tuple[str, Timeframe]
 
 _DAY = timedelta(days=1)
 _NAMED_DAYS = 6  # in words; of more, the first and the last
+_DAY_FORM = "%a %d %b"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,50 +31,58 @@ class Need:
     """What is to be done about the days that no answer covers."""
 
     series: frozenset[Series]  # to be asked for: some such day was a session, or may have been
-    unknown: tuple[date, date] | None  # the days, at both ends, that decide about some of them
+    unknown: tuple[date, date] | None  # of the days that decide, the first and the last one
     since: date | None  # the last session before the days that no answer covers, if any is known
     closed: tuple[date, ...]  # those of them that are known to have been closed
 
     @property
     def reason(self) -> str:
-        """Why there is nothing to ask for, if `series` are none."""
+        """Why there is nothing to ask for, where `series` are none."""
         if not self.closed:
             return "all that has settled is there"
-        since = "" if self.since is None else f" since {self.since:%a %d %b}"
-        named = (
-            self.closed[:: len(self.closed) - 1] if len(self.closed) > _NAMED_DAYS else self.closed
-        )
-        joint = " to " if len(self.closed) > _NAMED_DAYS else ", "
-        return f"no session{since}: {joint.join(f'{day:%a %d %b}' for day in named)} closed"
+        since = "" if self.since is None else f" since {self.since:{_DAY_FORM}}"
+        is_long = len(self.closed) > _NAMED_DAYS
+        named = (self.closed[0], self.closed[-1]) if is_long else self.closed
+        days = (" to " if is_long else ", ").join(f"{day:{_DAY_FORM}}" for day in named)
+        return f"no session{since}: {days} closed"
 
 
-def need(wanted: Mapping[Series, Spans], held: Held, calendar: SessionDays, now: datetime) -> Need:
-    """Decide for each series, by the days that have settled; it is `unknown` days that a calendar lacks.
+def unanswered(wanted: Mapping[Series, Spans], held: Held, now: datetime) -> dict[Series, Spans]:
+    """The days of each series that are served for certain, and that no answer covers since they are.
 
-    A series that was never answered needs no calendar, nor does one whose segment does not keep the
-    reference's days. A request for one unknown day would not be cheaper than to ask for a single series:
-    then nothing is unknown.
+    By days, be the bars longer: a week or a month has nothing new to it on a day without a session.
     """
     settled = _settled(now)
-    kind = cache(lambda spans: _kind(spans, calendar))
-    certain, doubtful, days = set[Series](), dict[Series, Spans](), set[Span]()
-    for (key, timeframe), spans in wanted.items():
-        answers = held.get((key, timeframe.label), ())
-        # A week or a month has nothing new to it on a day without a session, so it goes by days as well.
-        answered = held_days(DAILY, answers, now)
-        missing = subtracted(intersected(spans, settled), answered)
-        if not missing:
-            continue
-        if not answers or not follows_reference(key) or kind(missing) is True:
+    lacking = {
+        (key, timeframe): subtracted(
+            intersected(spans, settled), held_days(DAILY, held.get((key, timeframe.label), ()), now)
+        )
+        for (key, timeframe), spans in wanted.items()
+    }
+    return {series: spans for series, spans in lacking.items() if spans}
+
+
+def need(lacking: Mapping[Series, Spans], held: Held, calendar: SessionDays) -> Need:
+    """Decide for each series that lacks days; `calendar` may not know all of them.
+
+    A series that was never answered is asked for whatever the days were, and so is one whose segment does
+    not keep the reference's. For the sake of a single other one nothing is `unknown`: to ask for it costs
+    no more than to learn.
+    """
+    kind = cache(partial(_kind, calendar=calendar))
+    certain, doubtful = set[Series](), dict[Series, Spans]()
+    for (key, timeframe), spans in lacking.items():
+        is_new = not held.get((key, timeframe.label))
+        if is_new or not follows_reference(key) or kind(spans):
             certain.add((key, timeframe))
-        elif kind(missing) is None:
-            doubtful[key, timeframe] = missing
-        days.update(missing)
+        elif kind(spans) is None:
+            doubtful[key, timeframe] = spans
+    days = united(span for spans in set(lacking.values()) for span in spans)
     return Need(
         series=frozenset(certain | doubtful.keys()),
         unknown=_unknown(doubtful, calendar) if len(doubtful) > 1 else None,
         since=_last_session(days, calendar),
-        closed=tuple(day for day in _each(united(days)) if calendar.had_session(day) is False),
+        closed=tuple(day for day in _each(days) if calendar.had_session(day) is False),
     )
 
 
@@ -97,11 +106,9 @@ def _unknown(doubtful: Mapping[Series, Spans], calendar: SessionDays) -> tuple[d
     return days[0], days[-1]
 
 
-def _last_session(days: set[Span], calendar: SessionDays) -> date | None:
-    if not days:
-        return None
-    before = date.fromordinal(min(first for first, _ in days)) - _DAY
-    return max((day for day in calendar.sessions if day <= before), default=None)
+def _last_session(days: Spans, calendar: SessionDays) -> date | None:
+    first = date.fromordinal(days[0][0]) if days else date.min
+    return max((day for day in calendar.sessions if day < first), default=None)
 
 
 def _each(spans: Spans) -> Iterator[date]:

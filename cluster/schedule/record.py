@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
@@ -87,6 +88,12 @@ class Record:
 
 
 _RECORD = TypeAdapter(Record)
+
+
+def as_dict(record: Record) -> dict[str, Any]:
+    """In JSON's types."""
+    content: dict[str, Any] = _RECORD.dump_python(record, mode="json")
+    return content
 
 
 class Journal:

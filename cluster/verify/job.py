@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from actors.market.clock import MACHINE, Clock
@@ -50,11 +50,11 @@ class Verified:
         return self.run
 
 
-def verify_config(config: RunConfig, store: Store) -> Verified:
+def verify_config(config: RunConfig, store: Store, clock: Clock = MACHINE) -> Verified:
     """Hold the store, the config's at its newest or as it was, against all that the config asks for."""
     with provider_of(config) as provider:
-        wants = wants_of(config, provider.assets_url, provider.state_dir, datetime.now(UTC))
-    found = verify(store, _due(wants), _moment(store))
+        wants = wants_of(config, provider.assets_url, provider.state_dir, clock.now())
+    found = verify(store, _due(wants), _moment(store, clock))
     return _verified(found, wants, Exit.DONE)
 
 
@@ -99,16 +99,16 @@ def verify_store(store: Store, first: date | None, last: date | None) -> Verifie
     wants = _asked(store, first or date.min, last or date.max)
     if not wants:
         raise UsageError(f"{store.uri} was never asked to hold anything there", "--store")
-    return Verified(verify(store, wants, _moment(store)))
+    return Verified(verify(store, wants, _moment(store, MACHINE)))
 
 
 def _due(wants: Wants) -> tuple[Want, ...]:
     return (*wants.wants, *wants.derived)
 
 
-def _moment(store: Store) -> datetime:
+def _moment(store: Store, clock: Clock) -> datetime:
     """When the store was as it is looked at: what was to come then is not due."""
-    now = datetime.now(UTC)
+    now = clock.now()
     return min(store.until or now, now)
 
 

@@ -9,7 +9,7 @@ from actors.market.session_days import SessionDays
 from actors.market.sessions import IST
 from actors.market.timeframe import Timeframe
 from cluster.coverage import united
-from cluster.schedule.need import need
+from cluster.schedule.need import need, unanswered
 
 DAY = timedelta(days=1)
 FIRST = date(2024, 1, 15)  # a Monday
@@ -63,7 +63,7 @@ def test_what_is_to_be_asked_is_what_counting_the_days_one_by_one_says(
         of: united((first.toordinal(), last.toordinal()) for first, last in each)
         for of, each in wanted.items()
     }
-    found = need(in_spans, by_label, calendar, now)
+    found = need(unanswered(in_spans, by_label, now), by_label, calendar)
     sure, doubtful, unknown = set(), set(), set()
     for of, each in wanted.items():
         missing = {day for day in days(each) if lacks(day, held.get(of, []), now)}
@@ -98,7 +98,10 @@ def test_a_closed_weekend_is_told_in_words() -> None:
     held = {("NSE_EQ|A", "1day"): [(FIRST, friday, at)]}
     wanted = {("NSE_EQ|A", DAILY): ((FIRST.toordinal(), FIRST.toordinal() + 8),)}
     calendar = SessionDays(frozenset({friday}), ((FIRST, date(2024, 1, 22)),))
-    found = need(wanted, held, calendar, datetime(2024, 1, 23, 18, 0, tzinfo=IST))
+    tuesday = datetime(2024, 1, 23, 18, 0, tzinfo=IST)
+    found = need(unanswered(wanted, held, tuesday), held, calendar)
     assert not found.series
     assert found.reason == "no session since Fri 19 Jan: Sat 20 Jan, Sun 21 Jan, Mon 22 Jan closed"
-    assert need(wanted, held, calendar, at).reason == "all that has settled is there"
+    assert (
+        need(unanswered(wanted, held, at), held, calendar).reason == "all that has settled is there"
+    )
