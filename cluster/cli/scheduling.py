@@ -83,11 +83,11 @@ def _list(config: RunConfig, *, as_json: bool) -> int:
 def _heed(
     config: RunConfig, name: str, occasion: str | None, address: str | None, *, as_json: bool
 ) -> int:
+    job = _job(config, name)
     from cluster.schedule.daemon import end_with_parent
     from cluster.schedule.heed import heed
     from cluster.schedule.record import as_dict
 
-    job = _job(config, name)
     at = datetime.now(UTC).replace(microsecond=0)
     if occasion is not None:
         end_with_parent()

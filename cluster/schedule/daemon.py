@@ -26,10 +26,9 @@ from cluster.config import RunConfig
 from cluster.exit import Exit
 from cluster.interrupt import Interrupt, interruptible
 from cluster.schedule.agenda import Due
-from cluster.schedule.heed import Tell
 from cluster.schedule.keeper import Keeper, Say
 from cluster.schedule.locks import is_at_work, only_daemon
-from cluster.schedule.record import Outcome
+from cluster.schedule.record import Outcome, Tell
 
 LOOK_EVERY = timedelta(seconds=30)
 #: A run that is asked to stop ends its requests under way, commits them and leaves Ray.
@@ -61,7 +60,7 @@ class Daemon:
                 config = self._reread(config)
                 outcome = self._look(config, interrupt)
                 was_cut_off = outcome is Outcome.INTERRUPTED
-                if outcome is None:
+                if outcome in (None, Outcome.INTERRUPTED):  # perhaps by others, who will again
                     _wait(interrupt)
             self.say(f"ends, for {interrupt.signal}")
         return Exit.INTERRUPTED if was_cut_off else Exit.DONE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -13,14 +12,11 @@ from cluster.config import RunConfig
 from cluster.config.schedule import JobSettings
 from cluster.exit import Exit
 from cluster.schedule.locks import at_work
-from cluster.schedule.record import Journal, Outcome, Record
+from cluster.schedule.record import Journal, Outcome, Record, Tell
 from cluster.schedule.work import Came, attempt
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-#: Tells whoever wants to know what came of an occasion, and returns the record with the marks of it.
-Tell = Callable[[Record], Record]
 
 
 def heed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from actors.market.clock import MACHINE, Clock
@@ -12,8 +12,7 @@ from actors.market.sessions import IST
 from cluster.config import RunConfig
 from cluster.exit import Exit
 from cluster.schedule.agenda import Due, again_at, due, next_look
-from cluster.schedule.heed import Tell
-from cluster.schedule.record import Journal, Outcome, Record
+from cluster.schedule.record import Journal, Outcome, Record, Tell
 
 #: Heeds an occasion, and returns the exit code of who did.
 Perform = Callable[[Due], int]
@@ -63,6 +62,9 @@ class Keeper:
             begun = len(newest.attempts) + 1
             self.say(f"{said}: attempt {begun}")
             return
+        if newest.outcome is Outcome.RUNNING:  # or it would say so for ever
+            reason = "its process died; a later one stands for it"
+            journal.write(replace(newest, outcome=Outcome.INTERRUPTED, reason=reason))
         missed = f", for {first.missed} missed before it too" if first.missed else ""
         self.say(f"{said}: due{missed}")
         journal.write(

@@ -5,7 +5,7 @@ Kept in the store, one small file each, so that whoever looks at the store sees 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -86,6 +86,9 @@ class Record:
         last = replace(last, ended=now, exit=code, run_ids=tuple(run_ids), requests=requests)
         return replace(self, outcome=outcome, reason=reason, attempts=(*self.attempts[:-1], last))
 
+
+#: Tells whoever wants to know what came of an occasion, and returns the record with the marks of it.
+Tell = Callable[[Record], Record]
 
 _RECORD = TypeAdapter(Record)
 
