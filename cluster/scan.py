@@ -197,7 +197,7 @@ def _execute(
         finished = _finished(prepared, run_id, worked, time.monotonic() - began_s, began_version)
         log.info("run.ended", extra=finished.summary.as_dict())
     try:
-        write_report(folder, finished, began, prepared.clock.now())
+        write_report(folder, prepared, finished, began)
     except StoreError as error:
         finished.lines.append(f"candlefleet: {error}")
     return finished

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from actors.limiter.turns import Priority
 from actors.market.clock import Clock
@@ -46,6 +46,38 @@ class Came:
     found: dict[str, int] = field(default_factory=dict)  # matches, by screen
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A screen, and where its answer goes; None: it is only counted."""
+
+    name: str
+    screen: Screen
+    form: files.Form
+    out: Path | None
+
+    @classmethod
+    def of(cls, settings: ScreenSettings, occasion: datetime, store: Store) -> Self:
+        name, screen = settings.screen, Screen.load(settings.screen)
+        if settings.out is None:
+            return cls(name, screen, files.Form.JSON, None)
+        day = f"{occasion.astimezone(IST):%Y-%m-%d}"
+        out = Path(settings.out.replace("{date}", day)).expanduser()
+        forms = {f".{form}": form for form in files.Form if form is not files.Form.TABLE}
+        if out.suffix not in forms:
+            raise UsageError(f"{out} ends in none of {', '.join(forms)}", f"screen {name}")
+        files.refuse(forms[out.suffix], out, store, overwrite=True)
+        return cls(name, screen, forms[out.suffix], out)
+
+    def ask(self, store: Store, clock: Clock) -> int:
+        """How many match."""
+        answer = self.screen.run(store, now=clock.now())
+        if self.out is not None:
+            is_page = self.form is files.Form.HTML
+            drawings = self.screen.drawings(store, answer) if is_page else []
+            files.save(answer, self.form, self.out, drawings)
+        return answer.found
+
+
 def attempt(
     job: JobSettings,
     config: RunConfig,
@@ -55,18 +87,18 @@ def attempt(
     console: Console,
     address: str | None = None,
 ) -> Came:
-    """Do what the job says. Raises CandlefleetError as a run does, and for a screen that cannot be asked."""
-    for screen in job.screens:
-        _form_of(screen, occasion)  # refused before anything is asked
-    config = _giving_way(config)
+    """Do what the job says. Raises CandlefleetError as a run does.
+
+    A screen that cannot be asked, or whose answer cannot be written, is refused before anything is fetched.
+    """
+    config, store = _giving_way(config), Store(config.store)
+    asked = [_Asked.of(screen, occasion, store) for screen in job.screens]
     at = Occasion(job.name, occasion)
     do = _update if job.what == "update" else _full
     came = do(config, at, clock, console, address)
     if came.skipped or came.exit not in _ENDED:
         return came
-    store = Store(config.store)
-    found = {screen.screen: _ask(screen, store, occasion, clock) for screen in job.screens}
-    return replace(came, found=found)
+    return replace(came, found={each.name: each.ask(store, clock) for each in asked})
 
 
 def _giving_way(config: RunConfig) -> RunConfig:
@@ -99,7 +131,7 @@ def _is_whole(run: Finished) -> bool:
 def _full(
     config: RunConfig, at: Occasion, clock: Clock, console: Console, address: str | None
 ) -> Came:
-    verified = repair_config(config, console, address, clock, at)
+    verified = repair_config(config, console, address, clock=clock, occasion=at)
     runs = () if verified.summary is None else (verified.summary,)
     said = [*(verified.lines if verified.exit() else ()), report.sum_of(verified.found)]
     if verified.run in _ENDED and Store(config.store).candles_version() is not None:
@@ -111,27 +143,3 @@ def _full(
 def _said(lines: Iterable[str]) -> str:
     text = " ".join(line.strip() for line in lines)
     return text if len(text) <= _SAID_CHARS else f"{text[: _SAID_CHARS - 1]}…"
-
-
-def _ask(asked: ScreenSettings, store: Store, occasion: datetime, clock: Clock) -> int:
-    """Ask a screen, write its answer where that is to go, and count the matches."""
-    screen = Screen.load(asked.screen)
-    form, out = _form_of(asked, occasion)
-    if out is not None:
-        files.refuse(form, out, store, overwrite=True)
-    answer = screen.run(store, now=clock.now())
-    if out is not None:
-        drawings = screen.drawings(store, answer) if form is files.Form.HTML else []
-        files.save(answer, form, out, drawings)
-    return answer.found
-
-
-def _form_of(asked: ScreenSettings, occasion: datetime) -> tuple[files.Form, Path | None]:
-    """Raises UsageError for a file whose name does not say what it is to be."""
-    if asked.out is None:
-        return files.Form.TABLE, None
-    out = Path(asked.out.replace("{date}", f"{occasion.astimezone(IST):%Y-%m-%d}")).expanduser()
-    forms = {f".{form}": form for form in files.Form if form is not files.Form.TABLE}
-    if out.suffix not in forms:
-        raise UsageError(f"{out} ends in none of {', '.join(forms)}", f"screen {asked.screen}")
-    return forms[out.suffix], out

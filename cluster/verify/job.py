@@ -62,6 +62,7 @@ def repair_config(
     config: RunConfig,
     console: Console,
     address: str | None = None,
+    *,
     clock: Clock = MACHINE,
     occasion: Occasion | None = None,
 ) -> Verified:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -58,12 +58,15 @@ def scheduled(scan: Scan) -> Scan:
     """A job that is due, of 15 requests that take a while."""
     url = scan.exchange.base_url
     scan.exchange.set_latency(0.6)
+    (scan.folder / "all.yaml").write_text("{where: close > 0, timeframe: 1day}")
+    out = str(scan.folder / "all-{date}.csv")
+    screen = {"screen": str(scan.folder / "all.yaml"), "out": out}
     scan.config |= {
         "store": str(scan.store),
         "provider": {"base_url": url, "assets_url": url},
         "fleet": {"fetchers": 1, "threads": 2},
         "writer": {"commit_every_s": 0.2},
-        "schedule": {"jobs": [{"name": "often", "when": "* * * * *"}]},
+        "schedule": {"jobs": [{"name": "often", "when": "* * * * *", "screens": [screen]}]},
     }
     (scan.folder / "config.yaml").write_text(yaml.safe_dump(scan.config))
     hours_ago = datetime.now(IST).replace(microsecond=0) - timedelta(hours=3)
@@ -72,7 +75,22 @@ def scheduled(scan: Scan) -> Scan:
     return scan
 
 
-def daemon(scan: Scan) -> subprocess.Popen[str]:
+@pytest.fixture
+def daemon(scheduled: Scan) -> Iterator[Callable[[], subprocess.Popen[str]]]:
+    """Starts one; whatever a test comes to, none is left."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start() -> subprocess.Popen[str]:
+        started.append(_daemon(scheduled))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.kill()
+        each.wait()
+
+
+def _daemon(scan: Scan) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "cluster", "schedule", str(scan.folder / "config.yaml")],
         stderr=subprocess.PIPE,
@@ -82,9 +100,11 @@ def daemon(scan: Scan) -> subprocess.Popen[str]:
     )
 
 
-def test_an_update_that_was_killed_with_its_daemon_is_finished_by_the_next(scheduled: Scan) -> None:
+def test_an_update_that_was_killed_with_its_daemon_is_finished_by_the_next(
+    scheduled: Scan, daemon: Callable[[], subprocess.Popen[str]]
+) -> None:
     journal, exchange = Journal(str(scheduled.store)), scheduled.exchange
-    first = daemon(scheduled)
+    first = daemon()
     until(lambda: exchange.judge()["requests"] >= 6, within_s=60)
     family = psutil.Process(first.pid).children(recursive=True)
     child = next(each for each in family if "--once" in each.cmdline())
@@ -94,7 +114,7 @@ def test_an_update_that_was_killed_with_its_daemon_is_finished_by_the_next(sched
     killed = journal.newest()["often"]
     assert (killed.outcome, killed.missed > 170) == (Outcome.RUNNING, True)
     exchange.set_latency(0)
-    second = daemon(scheduled)
+    second = daemon()
     try:
         # A later minute may have come due by now, and stands for the one that was killed.
         until(lambda: journal.newest()["often"].outcome in (Outcome.DONE, Outcome.SKIPPED), 90)
@@ -105,6 +125,8 @@ def test_an_update_that_was_killed_with_its_daemon_is_finished_by_the_next(sched
     assert "Traceback" not in err
     assert journal.read("often", killed.occasion) != killed
     assert {row["status"] for row in scheduled.receipts()} == {"stored"}
+    (answer,) = scheduled.folder.glob("all-20??-??-??.csv")
+    assert len(answer.read_text().splitlines()) == 1 + 5
     assert len(scheduled.rows()) == 10  # five symbols, two timeframes
     assert exchange.judge()["requests"] <= 15 + 2  # what was under way just then
     assert_gone(family)

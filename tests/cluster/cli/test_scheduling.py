@@ -14,10 +14,15 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from actors.market.errors import UsageError
 from cluster.cli.scheduling import schedule
+from cluster.config import load
 from cluster.exit import Exit
+from cluster.schedule.daemon import Daemon
+from cluster.schedule.heed import heed
+from cluster.schedule.listing import look, table
 from cluster.schedule.locks import at_work, daemon_of, is_at_work
 from cluster.schedule.record import Journal, Outcome, Record
 
@@ -103,9 +108,6 @@ def record(outcome: Outcome, age: timedelta) -> Record:
 def test_the_list_s_exit_code_tells_whether_all_is_well(
     config: Path, outcome: Outcome, age: timedelta, code: Exit
 ) -> None:
-    from cluster.config import load
-    from cluster.schedule.listing import look, table
-
     Journal(str(config.parent / "store")).write(record(outcome, age))
     found = look(load(config), datetime.now(UTC))
     assert found.exit == code
@@ -144,6 +146,26 @@ def test_an_attempt_that_cannot_begin_is_put_down_and_told(config: Path) -> None
     assert (newest.outcome, newest.reason) == (Outcome.FAILED, told["reason"])
 
 
+@pytest.mark.parametrize(
+    ("screen", "said"),
+    [
+        ({"screen": "nosuch"}, "nosuch"),
+        ({"screen": "nr7", "out": "answer.txt"}, "answer.txt ends in none of .json, .csv"),
+        ({"screen": "nr7", "out": "nowhere/answer.csv"}, "there is no folder nowhere"),
+    ],
+)
+def test_a_screen_that_cannot_be_asked_is_refused_before_anything_is_fetched(
+    config: Path, screen: dict[str, str], said: str
+) -> None:
+    raw = yaml.safe_load(config.read_text())
+    raw["schedule"]["jobs"][0]["screens"] = [screen]
+    config.write_text(yaml.safe_dump(raw))
+    settings = load(config)
+    record = heed(settings.schedule.jobs[0], settings, datetime.now(UTC), Console())
+    assert (record.outcome, record.attempts[0].exit) == (Outcome.FAILED, Exit.USAGE)
+    assert said in record.reason
+
+
 def test_one_at_a_time(config: Path) -> None:
     store = str(config.parent / "store")
     assert not is_at_work(store)
@@ -155,9 +177,6 @@ def test_one_at_a_time(config: Path) -> None:
 def test_a_changed_config_counts_and_a_broken_one_does_not(
     config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cluster.config import load
-    from cluster.schedule.daemon import Daemon
-
     said: list[str] = []
     daemon = Daemon(lambda: load(config), [], said.append)
     before = load(config)
