@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ from cluster.cli.options import (
     StoreOver,
     console,
     load_config,
+    one_of,
     print_json,
     say,
 )
@@ -36,10 +38,21 @@ Listed = Annotated[
 ]
 
 
+Emit = Annotated[
+    str | None,
+    typer.Option(
+        "--emit",
+        metavar="cron|systemd|k8s",
+        help="Print the jobs for somebody else to start, and end.",
+    ),
+]
+
+
 def schedule(
     config: ConfigFile,
     once: Once = None,
     listed: Listed = False,
+    emit: Emit = None,
     occasion: OccasionOf = None,
     store: StoreOver = None,
     base_url: BaseUrl = None,
@@ -52,10 +65,13 @@ def schedule(
     def load() -> RunConfig:
         return load_config(config, store, base_url, assets_url, None, None)
 
-    if listed and once is not None:
-        raise UsageError("goes without --once", "--list")
+    if sum(map(bool, (listed, once, emit))) > 1:
+        raise UsageError("choose one of --once, --list and --emit")
     if as_json and not (listed or once):
         raise UsageError("goes with --list or --once", "--json")
+    if emit is not None:
+        _emit(load(), config, emit)
+        return
     if listed:
         raise typer.Exit(_list(load(), as_json=as_json))
     if once is not None:
@@ -70,13 +86,15 @@ def schedule(
 
 
 def _list(config: RunConfig, *, as_json: bool) -> int:
-    from cluster.schedule.listing import look, table
+    from cluster.schedule.listing import lines, look, table
 
     found = look(config, datetime.now(UTC))
     if as_json:
         print_json(found.as_dict())
     else:
-        console(stderr=False).print(table(found))
+        screen = console(stderr=False)
+        for each in (table(found), *lines(found)):
+            screen.print(each)
     return found.exit
 
 
@@ -84,20 +102,31 @@ def _heed(
     config: RunConfig, name: str, occasion: str | None, address: str | None, *, as_json: bool
 ) -> int:
     job = _job(config, name)
+    from cluster.schedule.agenda import occasion_now
     from cluster.schedule.daemon import end_with_parent
     from cluster.schedule.heed import heed
-    from cluster.schedule.record import as_dict
+    from cluster.schedule.record import Journal, as_dict
 
-    at = datetime.now(UTC).replace(microsecond=0)
     if occasion is not None:
         end_with_parent()
         at = datetime.fromisoformat(occasion)
-    record = heed(job, config, at, console(), address=address)
+    else:
+        newest = Journal(config.store).newest().get(name)
+        at = occasion_now(job, newest, datetime.now(UTC).replace(microsecond=0))
+    is_retried = occasion is not None
+    record = heed(job, config, at, console(), address=address, is_retried=is_retried)
     if occasion is None:  # or a daemon says it
         say([f"{name}: {', '.join(filter(None, (record.outcome, record.reason)))}"])
     if as_json:
         print_json(as_dict(record))
     return (record.attempts[-1].exit or Exit.DONE) if record.attempts else Exit.DONE
+
+
+def _emit(settings: RunConfig, config: Path, kind: str) -> None:
+    from cluster.schedule.emit.emission import Kind, text
+    from cluster.schedule.emit.place import Place
+
+    typer.echo(text(one_of(kind, Kind, "--emit"), Place.here(config), settings).rstrip())
 
 
 def _job(config: RunConfig, name: str) -> JobSettings:

@@ -65,6 +65,13 @@ def again_at(job: JobSettings, record: Record) -> datetime | None:
     return at if at <= lasts_until and at < job.when.after(at - wait) else None
 
 
+def occasion_now(job: JobSettings, newest: Record | None, now: datetime) -> datetime:
+    """Of an attempt that is made by hand: what was begun and may still be finished, or a new one."""
+    if newest is None or again_at(job, newest) is None:
+        return now
+    return newest.occasion
+
+
 def _due(job: JobSettings, record: Record, now: datetime) -> Due | None:
     passed = job.when.passed(record.occasion, now)
     if passed is not None:

@@ -28,7 +28,7 @@ from cluster.interrupt import Interrupt, interruptible
 from cluster.schedule.agenda import Due
 from cluster.schedule.keeper import Keeper, Say
 from cluster.schedule.locks import is_at_work, only_daemon
-from cluster.schedule.record import Outcome, Tell
+from cluster.schedule.record import Outcome
 
 LOOK_EVERY = timedelta(seconds=30)
 #: A run that is asked to stop ends its requests under way, commits them and leaves Ray.
@@ -45,7 +45,6 @@ class Daemon:
         str
     ]  # of the command that heeds an occasion, all words but `--once` and what follows
     say: Say
-    tell: Tell = lambda record: record
     _trouble: str = field(default="", init=False)  # as it was told last
 
     def run(self) -> Exit:
@@ -81,7 +80,7 @@ class Daemon:
         try:
             if is_at_work(config.store):
                 return None
-            keeper = Keeper(config, partial(self._perform, interrupt), self.say, self.tell)
+            keeper = Keeper(config, partial(self._perform, interrupt), self.say)
             record = keeper.look()
         except CandlefleetError as error:  # the store is out of reach
             self._complain(str(error))

@@ -11,8 +11,10 @@ from actors.market.errors import CandlefleetError, ProviderRefusal, UsageError
 from cluster.config import RunConfig
 from cluster.config.schedule import JobSettings
 from cluster.exit import Exit
+from cluster.schedule.agenda import again_at
 from cluster.schedule.locks import at_work
-from cluster.schedule.record import Journal, Outcome, Record, Tell
+from cluster.schedule.record import Journal, Outcome, Record
+from cluster.schedule.telling import tell
 from cluster.schedule.work import Came, attempt
 
 if TYPE_CHECKING:
@@ -27,10 +29,11 @@ def heed(
     *,
     clock: Clock = MACHINE,
     address: str | None = None,
-    tell: Tell = lambda record: record,
+    is_retried: bool = False,
 ) -> Record:
     """Make one attempt, unless the occasion is over by now; one process of this machine at a time.
 
+    Whoever is to be told of it is told; where it `is_retried`, of a failure only once its time is over.
     Raises UsageError if another does not come to its end, and KeyboardInterrupt once that is written down.
     """
     with at_work(config.store):
@@ -49,8 +52,11 @@ def heed(
         except KeyboardInterrupt:
             journal.write(_ended(record, Came(Exit.INTERRUPTED, ""), clock.now()))
             raise
-        record = tell(_ended(record, came, clock.now()))
+        record = _ended(record, came, clock.now())
         journal.write(record)
+        if record.outcome.is_over or not (is_retried and again_at(job, record)):
+            record = tell(config, record, clock.now(), console.print)
+            journal.write(record)
         return record
 
 

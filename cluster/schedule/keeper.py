@@ -12,7 +12,8 @@ from actors.market.sessions import IST
 from cluster.config import RunConfig
 from cluster.exit import Exit
 from cluster.schedule.agenda import Due, again_at, due, next_look
-from cluster.schedule.record import Journal, Outcome, Record, Tell
+from cluster.schedule.record import Journal, Outcome, Record
+from cluster.schedule.telling import tell
 
 #: Heeds an occasion, and returns the exit code of who did.
 Perform = Callable[[Due], int]
@@ -27,7 +28,6 @@ class Keeper:
     config: RunConfig
     perform: Perform
     say: Say
-    tell: Tell = lambda record: record
     clock: Clock = MACHINE
 
     def look(self) -> Record | None:
@@ -86,9 +86,10 @@ class Keeper:
             how = f"signal {-code}" if code < 0 else f"exit code {code}"
             reason = f"its process ended with {how}"
             record = record.ended(self.clock.now(), outcome, reason, code=code)
-        if record.outcome.is_over or again_at(done.job, record) is None:
-            record = self.tell(record)
-        journal.write(record)
+            journal.write(record)
+            if again_at(done.job, record) is None:
+                record = tell(self.config, record, self.clock.now(), self.say)
+                journal.write(record)
         self.say(f"{said_of(done)}: {', '.join(filter(None, (record.outcome, record.reason)))}")
         return record
 

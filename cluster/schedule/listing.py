@@ -13,8 +13,10 @@ from cluster.config import RunConfig
 from cluster.config.schedule import JobSettings
 from cluster.exit import Exit
 from cluster.schedule.agenda import again_at, due
+from cluster.schedule.health import Health
 from cluster.schedule.locks import daemon_of
 from cluster.schedule.record import Journal, Outcome, Record
+from cluster.schedule.telling import standing
 from cluster.wording import printable
 
 #: A daemon looks every half minute, and does one thing after the other.
@@ -61,18 +63,25 @@ class Listing:
     store: str
     daemon: int | None  # its process, if one on this machine looks after the store
     jobs: tuple[JobStanding, ...]
+    health: Health
 
     @property
     def exit(self) -> Exit:
-        return Exit.DONE if all(job.is_well for job in self.jobs) else Exit.INCOMPLETE
+        is_well = all(job.is_well for job in self.jobs) and not self.health.is_stale
+        return Exit.DONE if is_well else Exit.INCOMPLETE
 
     def as_dict(self) -> dict[str, Any]:
-        jobs = [job.as_dict() for job in self.jobs]
-        return {"store": self.store, "daemon": self.daemon, "jobs": jobs}
+        return {
+            "store": self.store,
+            "daemon": self.daemon,
+            "jobs": [job.as_dict() for job in self.jobs],
+            **self.health.describe(),
+        }
 
 
 def look(config: RunConfig, now: datetime) -> Listing:
-    newest, daemon = Journal(config.store).newest(), daemon_of(config.store)
+    journal = Journal(config.store)
+    newest, daemon = journal.newest(), daemon_of(config.store)
     jobs = config.schedule.jobs
     # One that was never added was never due either.
     late = {each.job.name for each in due(jobs, newest, now - OVERDUE_AFTER)}
@@ -81,7 +90,15 @@ def look(config: RunConfig, now: datetime) -> Listing:
         store=config.store,
         daemon=daemon,
         jobs=tuple(_standing(job, newest.get(job.name), now, late) for job in jobs),
+        health=standing(config, journal, now),
     )
+
+
+def lines(listing: Listing) -> list[str]:
+    """Of the store and the token, for people."""
+    warning = listing.health.token_warning
+    told = [f"stale: {each}" if each.is_stale else str(each) for each in listing.health.freshness]
+    return [*told, *([] if warning is None else [warning])]
 
 
 def table(listing: Listing) -> Table:

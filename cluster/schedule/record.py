@@ -5,7 +5,7 @@ Kept in the store, one small file each, so that whoever looks at the store sees 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -87,9 +87,6 @@ class Record:
         return replace(self, outcome=outcome, reason=reason, attempts=(*self.attempts[:-1], last))
 
 
-#: Tells whoever wants to know what came of an occasion, and returns the record with the marks of it.
-Tell = Callable[[Record], Record]
-
 _RECORD = TypeAdapter(Record)
 
 
@@ -119,6 +116,13 @@ class Journal:
             if _job_of(name) not in found and (record := self._read(name)) is not None:
                 found[record.job] = record
         return found
+
+    def since(self) -> datetime | None:
+        """The earliest occasion of all: from when on somebody has looked after the store."""
+        for name in self._folder.names():
+            if (record := self._read(name)) is not None:
+                return record.occasion
+        return None
 
     def last(self, most: int) -> list[Record]:
         """The newest `most` of all, newest first."""

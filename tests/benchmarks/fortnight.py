@@ -110,7 +110,9 @@ class Simulation:
         return [record for record in records if record.outcome is not Outcome.ADDED]
 
     def _perform(self, clock: Clock, due: Due) -> int:
-        record = heed(due.job, self.config, due.occasion, self.console, clock=clock)
+        record = heed(
+            due.job, self.config, due.occasion, self.console, clock=clock, is_retried=True
+        )
         return int(record.attempts[-1].exit or 0)
 
     def _say(self, line: str) -> None:

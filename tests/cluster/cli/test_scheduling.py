@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,11 +77,9 @@ def daemon(config: Path) -> Iterator[subprocess.Popen[str]]:
 def test_a_second_daemon_is_refused_by_name_and_the_first_ends_when_asked(
     config: Path, daemon: subprocess.Popen[str]
 ) -> None:
-    began_s = time.monotonic()
     code, _, err = run(config)
     assert code == Exit.USAGE
     assert f"process {daemon.pid} looks after it already" in err
-    assert time.monotonic() - began_s < 20
     code, out, _ = run(config, "--list", "--json")
     assert (code, json.loads(out)["daemon"]) == (Exit.DONE, daemon.pid)
     daemon.send_signal(signal.SIGTERM)
@@ -122,7 +119,7 @@ def test_the_list_s_exit_code_tells_whether_all_is_well(
     ("options", "said"),
     [
         ({"once": "nope"}, "--once: there is no job 'nope'; there are nightly"),
-        ({"once": "nightly", "listed": True}, "--list: goes without --once"),
+        ({"once": "nightly", "listed": True}, "choose one of --once, --list and --emit"),
         ({"as_json": True}, "--json: goes with --list or --once"),
     ],
 )
@@ -191,3 +188,9 @@ def test_a_changed_config_counts_and_a_broken_one_does_not(
     config.write_text(yaml.safe_dump(raw | {"store": str(config.parent / "other")}))
     assert daemon._reread(before) is before
     assert "another store" in said[-1]
+
+
+def test_the_jobs_are_printed_for_others_to_start(config: Path) -> None:
+    code, out, err = run(config, "--emit", "cron")
+    assert (code, err) == (Exit.DONE, "")
+    assert out.splitlines()[-1].endswith(f"schedule {config} --once nightly")
