@@ -41,9 +41,7 @@ class Daemon:
     """Of one store."""
 
     load: Callable[[], RunConfig]  # reads the config, which may have changed; raises UsageError
-    once: Sequence[
-        str
-    ]  # of the command that heeds an occasion, all words but `--once` and what follows
+    once: Sequence[str]  # the command that heeds an occasion, up to `--once`
     say: Say
     _trouble: str = field(default="", init=False)  # as it was told last
 

@@ -59,8 +59,7 @@ class Keeper:
     def _begin(self, journal: Journal, first: Due, newest: Record) -> None:
         said = said_of(first)
         if newest.occasion == first.occasion:
-            begun = len(newest.attempts) + 1
-            self.say(f"{said}: attempt {begun}")
+            self.say(f"{said}: attempt {len(newest.attempts) + 1}")
             return
         if newest.outcome is Outcome.RUNNING:  # or it would say so for ever
             reason = "its process died; a later one stands for it"

@@ -21,6 +21,7 @@ from cluster.state import state_dir
 #: An orphan whose daemon was killed notices that, and drains: its successor waits so long.
 ORPHANS_END_WITHIN_S = 120.0
 
+_LOOKED_AT_S = 0.5  # whoever only looks whether it is held holds it for a moment
 _DAEMON = ".schedule.lock"
 _DAEMON_PID = ".schedule.pid"
 _WORK = ".schedule-work.lock"
@@ -30,7 +31,7 @@ _WORK = ".schedule-work.lock"
 def only_daemon(store: str) -> Iterator[None]:
     """Within, no other daemon of this machine looks after the store. Raises UsageError if one does."""
     place = _made(store)
-    lock = FileLock(place / _DAEMON, timeout=0)
+    lock = FileLock(place / _DAEMON, timeout=_LOOKED_AT_S)
     try:
         lock.acquire()
     except Timeout:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 
 from actors.market.session_days import SessionDays, follows_reference
 from actors.market.sessions import settled_at
@@ -50,16 +50,22 @@ class Need:
 def unanswered(wanted: Mapping[Series, Spans], held: Held, now: datetime) -> dict[Series, Spans]:
     """The days of each series that are served for certain, and that no answer covers since they are.
 
-    By days, be the bars longer: a week or a month has nothing new to it on a day without a session.
+    By days, be the bars longer, for a day without a session has nothing new for its week or month; and by
+    bars once they have settled.
     """
-    settled = _settled(now)
-    lacking = {
-        (key, timeframe): subtracted(
-            intersected(spans, settled), held_days(DAILY, held.get((key, timeframe.label), ()), now)
+    lacking = {}
+    for (key, timeframe), spans in wanted.items():
+        answers, kinds = held.get((key, timeframe.label), ()), {DAILY, _longer(timeframe)}
+        found = united(
+            span
+            for kind in kinds
+            for span in subtracted(
+                intersected(spans, _settled(kind, now)), held_days(kind, answers, now)
+            )
         )
-        for (key, timeframe), spans in wanted.items()
-    }
-    return {series: spans for series, spans in lacking.items() if spans}
+        if found:
+            lacking[key, timeframe] = found
+    return lacking
 
 
 def need(lacking: Mapping[Series, Spans], held: Held, calendar: SessionDays) -> Need:
@@ -86,10 +92,15 @@ def need(lacking: Mapping[Series, Spans], held: Held, calendar: SessionDays) -> 
     )
 
 
-def _settled(now: datetime) -> Spans:
+def _longer(timeframe: Timeframe) -> Timeframe:
+    return timeframe if timeframe.unit in (Unit.WEEK, Unit.MONTH) else DAILY
+
+
+@lru_cache(16)
+def _settled(timeframe: Timeframe, now: datetime) -> Spans:
     """Every day whose bar is served for certain."""
     day = now.date() + _DAY
-    while settled_at(DAILY, day) > now:
+    while settled_at(timeframe, day) > now:
         day -= _DAY
     return ((date.min.toordinal(), day.toordinal()),)
 

@@ -66,7 +66,7 @@ def test_what_is_to_be_asked_is_what_counting_the_days_one_by_one_says(
     found = need(unanswered(in_spans, by_label, now), by_label, calendar)
     sure, doubtful, unknown = set(), set(), set()
     for of, each in wanted.items():
-        missing = {day for day in days(each) if lacks(day, held.get(of, []), now)}
+        missing = {day for day in days(each) if lacks(of[1], day, held.get(of, []), now)}
         told = {day: calendar.had_session(day) for day in missing}
         is_sure = not held.get(of) or of[0].startswith("MCX") or True in told.values()
         if missing and is_sure:
@@ -85,11 +85,16 @@ def days(each: list[tuple[date, date]]) -> list[date]:
     return [f + n * DAY for f, last in each for n in range((last - f).days + 1)]
 
 
-def lacks(day: date, given: list[tuple[date, date, datetime]], now: datetime) -> bool:
-    """Whether the day's bar is served for certain, and no answer since then covers it."""
-    served = datetime.combine(day + DAY, time(8, 30), IST)
-    covered = any(first <= day <= last and at >= served for first, last, at in given)
-    return served <= now and not covered
+def lacks(
+    timeframe: Timeframe, day: date, given: list[tuple[date, date, datetime]], now: datetime
+) -> bool:
+    """Whether the day, or its bar, is served for certain, and no answer since then covers it whole."""
+    for begin, end in {(day, day), timeframe.bar_days(day)}:
+        served = datetime.combine(end + DAY, time(8, 30), IST)
+        covered = any(first <= begin and end <= last and at >= served for first, last, at in given)
+        if served <= now and not covered:
+            return True
+    return False
 
 
 def test_a_closed_weekend_is_told_in_words() -> None:
