@@ -76,7 +76,7 @@ WEEKEND = Scenario(
     first=january(19, 9),
     last=january(23, 20),
     asleep=(january(20, 12), january(22, 9)),
-    down=(january(22, 8), january(22, 9, 4)),
+    down=(january(19, 17), january(19, 18, 4)),
 )
 
 
