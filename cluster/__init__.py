@@ -6,6 +6,7 @@ session, joining, crew, dispatch, run   fetching it, there
 packing, jobs              letting a cluster do all of it
 standing, display, report, logs    saying how it goes
 screen/                    a question to every instrument of a store
+schedule/                  jobs that keep a store fresh
 lookalike/                 a local exchange that behaves like the provider, for demo and tests
 """
 

@@ -53,7 +53,7 @@ def due_of(prepared: Prepared) -> list[Due]:
         return []
     receipts = prepared.store.receipts()
     known = held(receipts, stale_too=config.on_revision == "warn")
-    return due(wants, receipts, known, datetime.now(UTC), today=bool(config.today))
+    return due(wants, receipts, known, prepared.clock.now(), today=bool(config.today))
 
 
 def derive(prepared: Prepared, run_id: str, console: Console) -> Derived:

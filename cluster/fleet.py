@@ -134,7 +134,7 @@ def _again(prepared: Prepared) -> Callable[[str], Iterable[Chunk]]:
     """What else to fetch of an instrument whose history the provider has rewritten."""
     if prepared.config.on_revision == "warn":
         return lambda _: ()
-    return Revisions(prepared.wants.wants, prepared.plan.chunks, datetime.now(UTC)).again
+    return Revisions(prepared.wants.wants, prepared.plan.chunks, prepared.clock.now()).again
 
 
 def _crew_settings(prepared: Prepared, run_id: str) -> CrewSettings:
@@ -160,6 +160,7 @@ def _crew_settings(prepared: Prepared, run_id: str) -> CrewSettings:
             terms=prepared.terms,
             run_id=run_id,
             forming=config.today == "forming",
+            clock=prepared.clock,
             retry=RetryRules(base_s=config.retry.base_s, cap_s=config.retry.cap_s),
         ),
     )

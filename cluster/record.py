@@ -39,17 +39,19 @@ def write_manifest(
         "notes": [*prepared.wants.notes, *map(str, prepared.plan.notes)],
         "began_version": began_version,
         "chunks": [chunk.id for chunk in prepared.plan.chunks],
+        **_occasion(prepared),
     }
     _write(folder, "manifest.json", content)
 
 
-def write_report(folder: Folder, finished: Finished, began: datetime) -> None:
+def write_report(folder: Folder, prepared: Prepared, finished: Finished, began: datetime) -> None:
     content = {
         **finished.summary.as_dict(),
         "began": began.astimezone(IST).isoformat(),
-        "ended": datetime.now(IST).isoformat(),
+        "ended": prepared.clock.now().astimezone(IST).isoformat(),
         "outcome": finished.exit.name.lower(),
         "exit": int(finished.exit),
+        **_occasion(prepared),
     }
     _write(folder, "report.json", content)
 
@@ -57,6 +59,13 @@ def write_report(folder: Folder, finished: Finished, began: datetime) -> None:
 def write_answer(folder: Folder, answer: Answer) -> None:
     """What the screen that came with the run has found, and how to ask the same again."""
     _write(folder, "answer.json", answer.as_dict())
+
+
+def _occasion(prepared: Prepared) -> dict[str, str]:
+    """Of the schedule that the run is for, if it is for one."""
+    if (occasion := prepared.occasion) is None:
+        return {}
+    return {"job": occasion.job, "occasion": occasion.at.astimezone(IST).isoformat()}
 
 
 @contextmanager

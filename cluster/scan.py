@@ -7,8 +7,8 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -18,11 +18,12 @@ from actors.limiter.clock import read
 from actors.limiter.ledger import Ledger
 from actors.limiter.terms import Terms
 from actors.limiter.use import BudgetUse, use_of
+from actors.market.clock import MACHINE, Clock
 from actors.market.errors import CandlefleetError, StoreError, UsageError
 from actors.market.sessions import IST
 from actors.upstox.limits import Family
 from actors.writer import object_store
-from actors.writer.coverage import held
+from actors.writer.coverage import Held, held
 from actors.writer.reading import Store
 from actors.writer.receipts import receipts_table
 from actors.writer.spool import place_of, waiting
@@ -53,6 +54,14 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class Occasion:
+    """A moment at which a job of a schedule was due."""
+
+    job: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Prepared:
     """What a run would do. Making it sent no request for candles and wrote nothing to the store."""
 
@@ -63,6 +72,8 @@ class Prepared:
     plan: Plan
     terms: dict[Family, Terms]
     budget: BudgetUse  # as it was found
+    clock: Clock = MACHINE
+    occasion: Occasion | None = None  # of a job, which the run is for
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +96,15 @@ def missing(
     What a run that was cut off has left counts as held: the next one begins by storing it.
     """
     wants = wants_of(config, provider.assets_url, provider.state_dir, now)
+    known = known_of(config, provider, store)
+    return wants, plan(wants.wants, known, now, today=config.today)
+
+
+def known_of(config: RunConfig, provider: Provider, store: Store) -> Held:
+    """What need not be asked for again."""
     left = receipts_table(waiting(place_of(store.uri, provider.state_dir)))
     receipts = pa.concat_tables([store.receipts(), left])
-    known = held(receipts, stale_too=config.on_revision == "warn")
-    return wants, plan(wants.wants, known, now, today=config.today)
+    return held(receipts, stale_too=config.on_revision == "warn")
 
 
 def prepare(
@@ -109,6 +125,9 @@ def scan(
     address: str | None = None,
     planner: Planner = missing,
     screen: Screen | None = None,
+    *,
+    clock: Clock = MACHINE,
+    occasion: Occasion | None = None,
 ) -> Finished:
     """Fetch what is missing, and answer the screen. With nothing to fetch, nothing is written.
 
@@ -128,7 +147,8 @@ def scan(
                 f"Stored {counted(answers, 'answer')} that a run had fetched before it was cut off."
             )
             console.print(said, markup=False, highlight=False)
-        prepared = prepare(config, provider, datetime.now(UTC), planner)
+        prepared = prepare(config, provider, clock.now(), planner)
+        prepared = replace(prepared, clock=clock, occasion=occasion)
         notes = [*prepared.wants.warnings, *prepared.wants.notes, *map(str, prepared.plan.notes)]
         notes += asking.remarks(screen, prepared) if screen else ()
         for note in notes:
@@ -145,7 +165,7 @@ def execute(
 
     The plan was made since the store is `locked`, and it still is.
     """
-    run_id = new_run_id(datetime.now(UTC))
+    run_id = new_run_id(prepared.clock.now())
     if not prepared.plan.chunks and not due_of(prepared):
         worked, version = Worked(derived=Derived()), prepared.store.candles_version()
         return _finished(prepared, run_id, worked, 0.0, version)
@@ -156,7 +176,7 @@ def execute(
 def _execute(
     prepared: Prepared, run_id: str, console: Console, cluster: Cluster, live: LiveScreen | None
 ) -> Finished:
-    began, began_s = datetime.now(UTC), time.monotonic()
+    began, began_s = prepared.clock.now(), time.monotonic()
     began_version = prepared.store.candles_version()
     folder = prepared.store.run(run_id)
     write_manifest(folder, prepared, run_id, began, began_version)
@@ -177,7 +197,7 @@ def _execute(
         finished = _finished(prepared, run_id, worked, time.monotonic() - began_s, began_version)
         log.info("run.ended", extra=finished.summary.as_dict())
     try:
-        write_report(folder, finished, began)
+        write_report(folder, prepared, finished, began)
     except StoreError as error:
         finished.lines.append(f"candlefleet: {error}")
     return finished

@@ -23,6 +23,7 @@ from cluster.wording import counted, printable
 LISTED = 15
 
 _COUNTS = ("planned", "failed", "rows")
+_OF_MANIFEST = frozenset({"began", "began_version", "job", "occasion"})
 _VERSIONS = ("began_version", "candles_version")  # of the candles; None: there was no table
 
 
@@ -147,14 +148,16 @@ def _dead_letters(failed: list[dict[str, Any]]) -> Table:
 
 def _runs(runs: list[dict[str, Any]]) -> Table:
     """As many columns as 80 characters hold; `--json` has the rest."""
-    heads = ("run", "outcome", "chunks", "failed", "candles", "versions")
+    jobs = ["job"] if any("job" in run for run in runs[:LISTED]) else []
+    heads = ("run", *jobs, "outcome", "chunks", "failed", "candles", "versions")
     table = Table(*heads, title="Runs, newest first", title_justify="left")
     table.columns[0].no_wrap = True  # a run's id is for copying
     for run in runs[:LISTED]:
         counts = [f"{run[name]:,}" if name in run else "" for name in _COUNTS]
         ends = [run.get(name) for name in _VERSIONS]
         versions = "..".join("" if end is None else str(end) for end in ends)
-        table.add_row(printable(run["run_id"]), printable(run["outcome"]), *counts, versions)
+        names = [printable(str(run.get(name, ""))) for name in ("run_id", *jobs, "outcome")]
+        table.add_row(*names, *counts, versions)
     return table
 
 
@@ -176,7 +179,7 @@ def _run(store: Store, run_id: str, wrote: int | None) -> dict[str, Any]:
         damaged = {"run_id": run_id, "outcome": "its report is damaged"}
         return {**damaged, **told, "run_id": run_id}
     manifest = _content(folder.read("manifest.json") or b"{}")
-    known = {name: manifest[name] for name in manifest.keys() & {"began", "began_version"}}
+    known = {name: manifest[name] for name in manifest.keys() & _OF_MANIFEST}
     known |= {} if wrote is None else {"candles_version": wrote}
     return {"run_id": run_id, "outcome": "cut off, or still running", **known}
 

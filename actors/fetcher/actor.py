@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import ray
@@ -31,6 +30,7 @@ from actors.limiter.clock import read
 from actors.limiter.terms import Fate, Permit, Settlement, Terms, is_stale
 from actors.market.candles import Delivery
 from actors.market.chunk import Cause, Chunk
+from actors.market.clock import MACHINE, Clock
 from actors.market.memory import MemorySample, sample
 from actors.market.sessions import ist_date
 from actors.monitor.progress import Tally
@@ -57,6 +57,7 @@ class FetcherSettings:
     run_id: str
     retry: RetryRules
     forming: bool = False  # whether bars of the running day that are not over are kept
+    clock: Clock = MACHINE
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class Fetcher:
     def _attempt(
         self, chunk: Chunk, permit_for: Callable[[Terms], Permit | None]
     ) -> Answer | Refused | Unsent:
-        family = _family(chunk)
+        family = self._family(chunk)
         terms = self._settings.terms[family]
         # A node reads its own; what it sends would be counted against the driver's account.
         self._settings.token.refuse_others(terms.account)
@@ -124,7 +125,7 @@ class Fetcher:
             return Unsent(f"no permit in {PERMIT_WITHIN_S:g} s")
         if permit is None:
             return Unsent("the run is stopping")
-        if is_stale(permit, read()) or _family(chunk) is not family:
+        if is_stale(permit, read()) or self._family(chunk) is not family:
             self._desk.settle(Settlement(terms, permit.number, Fate.UNSENT))
             return Unsent(
                 "the permit is stale: this computer slept or was stopped, or the day is over"
@@ -138,7 +139,7 @@ class Fetcher:
     @ray.method(concurrency_group="fetch")
     def write_off(self, chunk: Chunk, refused: Refused, attempts: int) -> Outcome:
         """Make a dead letter of a chunk that has cost `attempts` requests; no other is sent."""
-        now = datetime.now(UTC)
+        now = self._settings.clock.now()
         return self._deliver(failed(chunk, refused, attempts, self._settings.run_id, now))
 
     @ray.method(concurrency_group="health")
@@ -174,6 +175,11 @@ class Fetcher:
         with suppress(RayActorError, GetTimeoutError):
             ray.get(self._limiter.settle.remote(settlements), timeout=SETTLE_WITHIN_S)
 
+    def _family(self, chunk: Chunk) -> Family:
+        """Whom to ask: a day that is running is not in the provider's history yet."""
+        is_over = chunk.last < ist_date(self._settings.clock.now())
+        return Family.HISTORICAL if is_over else Family.INTRADAY
+
     def _request(self, chunk: Chunk, family: Family, permit: Permit) -> Answer | Refused:
         """Send it, and tell the limiter when it is over; later than it is, is only safer."""
         terms = self._settings.terms[family]
@@ -196,10 +202,11 @@ class Fetcher:
         reply = self._client.intraday(key, timeframe)
         if isinstance(reply, Refused):
             return reply
-        return of_the_day(chunk, reply, datetime.now(UTC), forming=self._settings.forming)
+        now = self._settings.clock.now()
+        return of_the_day(chunk, reply, now, forming=self._settings.forming)
 
     def _act(self, chunk: Chunk, attempt: int, reply: Answer | Refused) -> Outcome:
-        now = datetime.now(UTC)
+        now = self._settings.clock.now()
         # The jitter need not be unguessable.
         match judge(reply, attempt, self._settings.retry, random.random()):  # noqa: S311
             case Keep(answer=answer):
@@ -246,9 +253,3 @@ def _fate(reply: Answer | Refused) -> Fate:
     if reply.http_status is not None:
         return Fate.ANSWERED
     return Fate.UNSENT if reply.unsent else Fate.GIVEN_UP
-
-
-def _family(chunk: Chunk) -> Family:
-    """Whom to ask: a day that is running is not in the provider's history yet."""
-    is_over = chunk.last < ist_date(datetime.now(UTC))
-    return Family.HISTORICAL if is_over else Family.INTRADAY

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from deltalake import DeltaTable
 
 _TABLES = ("candles", "chunks")
-ROOMS = (*_TABLES, "quarantine", "runs", spool.ROOM)  # what lies in a store's folder
+ROOMS = (*_TABLES, "quarantine", "runs", "schedule", spool.ROOM)  # what lies in a store's folder
 
 
 def check(uri: str) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from actors.market.errors import CandlefleetError, ProviderRefusal, UsageError
-from cluster.cli import care, fetching, jobs, keeping, reading, screening
+from cluster.cli import care, fetching, jobs, keeping, reading, scheduling, screening
 from cluster.cli.options import say
 from cluster.cli.streams import outlive_readers
 from cluster.exit import Exit
@@ -55,6 +55,7 @@ for verb in (
     screening.screen,
     care.verify,
     care.optimize,
+    scheduling.schedule,
     jobs.submit,
     jobs.jobs,
     keeping.up,

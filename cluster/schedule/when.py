@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from actors.market.sessions import IST
@@ -129,6 +129,34 @@ class When:
         """Those later than `moment`, up to `until`, in order."""
         while (moment := self.after(moment)) <= until:
             yield moment
+
+    def passed(self, moment: datetime, until: datetime) -> tuple[datetime, int] | None:
+        """The last one of those, and how many they are; None if there is none.
+
+        Of years that a machine has slept, too, it takes no time to speak of.
+        """
+        begin, end = moment.astimezone(IST), until.astimezone(IST)
+        last, count = None, 0
+        for number in range(begin.toordinal(), end.toordinal() + 1):
+            day = date.fromordinal(number)
+            if not self._falls_on(day):
+                continue
+            if begin.date() < day < end.date():
+                last = datetime.combine(day, time(self.hours[-1], self.minutes[-1], tzinfo=IST))
+                count += len(self.hours) * len(self.minutes)
+            elif fitting := [at for at in self._times(day) if begin < at <= end]:
+                last = fitting[-1]
+                count += len(fitting)
+        return None if last is None else (last, count)
+
+    def _falls_on(self, day: date) -> bool:
+        weekday = day.isoweekday() % len(_WEEKDAYS)
+        return day.month in self.months and day.day in self.days and weekday in self.weekdays
+
+    def _times(self, day: date) -> Iterator[datetime]:
+        for hour in self.hours:
+            for minute in self.minutes:
+                yield datetime.combine(day, time(hour, minute, tzinfo=IST))
 
     def _trigger(self) -> CronTrigger:
         from apscheduler.triggers.cron import CronTrigger

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
+from actors.market.clock import MACHINE, Clock
 from actors.market.errors import UsageError
 from actors.market.instrument import Instrument
 from actors.market.timeframe import Timeframe
@@ -18,7 +19,8 @@ from cluster.exit import Exit
 from cluster.occupancy import locked, recover
 from cluster.plan import Want
 from cluster.provider import provider_of
-from cluster.scan import execute, prepare
+from cluster.report import Summary
+from cluster.scan import Occasion, execute, prepare
 from cluster.segments import SEGMENTS
 from cluster.verify.judgement import Grade
 from cluster.verify.repair import make_again, repair
@@ -38,6 +40,7 @@ class Verified:
     run: Exit = Exit.DONE  # of the run that asked for what was missing
     unforgiven: int = 0  # names that are unresolved, and must not be
     lines: tuple[str, ...] = ()  # beside it, for people
+    summary: Summary | None = None  # of that run; None: there was none
 
     def exit(self, *, strict: bool = False) -> Exit:
         """`strict`: what is unconfirmed counts as missing."""
@@ -47,15 +50,22 @@ class Verified:
         return self.run
 
 
-def verify_config(config: RunConfig, store: Store) -> Verified:
+def verify_config(config: RunConfig, store: Store, clock: Clock = MACHINE) -> Verified:
     """Hold the store, the config's at its newest or as it was, against all that the config asks for."""
     with provider_of(config) as provider:
-        wants = wants_of(config, provider.assets_url, provider.state_dir, datetime.now(UTC))
-    found = verify(store, _due(wants), _moment(store))
+        wants = wants_of(config, provider.assets_url, provider.state_dir, clock.now())
+    found = verify(store, _due(wants), _moment(store, clock))
     return _verified(found, wants, Exit.DONE)
 
 
-def repair_config(config: RunConfig, console: Console, address: str | None = None) -> Verified:
+def repair_config(
+    config: RunConfig,
+    console: Console,
+    address: str | None = None,
+    *,
+    clock: Clock = MACHINE,
+    occasion: Occasion | None = None,
+) -> Verified:
     """Ask for what is missing or unconfirmed by an ordinary run, and hold the store again.
 
     Nobody else writes to the store meanwhile.
@@ -63,19 +73,21 @@ def repair_config(config: RunConfig, console: Console, address: str | None = Non
     refuse_hopeless(config.store, address)
     with provider_of(config) as provider, locked(config.store, provider.state_dir):
         recover(config.store, provider.state_dir)
-        prepared = prepare(config, provider, datetime.now(UTC))
+        prepared = prepare(config, provider, clock.now())
         store, due = prepared.store, _due(prepared.wants)
-        found = verify(store, due, datetime.now(UTC))
+        found = verify(store, due, clock.now())
         if not (found.grade or found.undecided):
             return _verified(found, prepared.wants, Exit.DONE)
-        prepared = replace(prepared, plan=repair(found, derive=config.derive))
+        asked = repair(found, derive=config.derive)
+        prepared = replace(prepared, plan=asked, clock=clock, occasion=occasion)
         with cluster_for(provider, address, console) as cluster:
             run = execute(prepared, console, cluster)
-        found = verify(store, due, datetime.now(UTC))
+        found = verify(store, due, clock.now())
         has_ended = config.derive and run.exit in _ENDED
         if has_ended and make_again(store, found, run.summary.run_id):
-            found = verify(store, due, datetime.now(UTC))
-    return _verified(found, prepared.wants, run.exit, run.lines)
+            found = verify(store, due, clock.now())
+    verified = _verified(found, prepared.wants, run.exit, run.lines)
+    return replace(verified, summary=run.summary)
 
 
 def verify_store(store: Store, first: date | None, last: date | None) -> Verified:
@@ -88,16 +100,16 @@ def verify_store(store: Store, first: date | None, last: date | None) -> Verifie
     wants = _asked(store, first or date.min, last or date.max)
     if not wants:
         raise UsageError(f"{store.uri} was never asked to hold anything there", "--store")
-    return Verified(verify(store, wants, _moment(store)))
+    return Verified(verify(store, wants, _moment(store, MACHINE)))
 
 
 def _due(wants: Wants) -> tuple[Want, ...]:
     return (*wants.wants, *wants.derived)
 
 
-def _moment(store: Store) -> datetime:
+def _moment(store: Store, clock: Clock) -> datetime:
     """When the store was as it is looked at: what was to come then is not due."""
-    now = datetime.now(UTC)
+    now = clock.now()
     return min(store.until or now, now)
 
 

@@ -55,7 +55,7 @@ def screens(found: Verification) -> list[RenderableType]:
     if doubts := _of_grade(found, Grade.UNCONFIRMED):
         shown.append(_doubts(doubts))
     shown += [f"unresolved: {name}" for name in found.unresolved]
-    shown.append(_sum(found))
+    shown.append(sum_of(found))
     return shown
 
 
@@ -161,7 +161,7 @@ def _doubts(found: Collection[tuple[Verdict, Gap]]) -> str:
     )
 
 
-def _sum(found: Verification) -> str:
+def sum_of(found: Verification) -> str:
     grades = Counter(found.grades.values())
     parts = [f"{grades[Grade.COMPLETE]:,} complete"]
     if doubtful := grades[Grade.UNCONFIRMED]:

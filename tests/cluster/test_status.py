@@ -107,3 +107,17 @@ def test_runs_are_listed_as_far_as_they_had_come(store: Store) -> None:
     ]
     assert [run["run_id"][:8] for run in look(store.at(1)).runs] == ["20240600"]
     assert look(store.at(1)).candles_version == 1
+
+
+def test_a_run_names_the_job_it_was_for_whether_it_came_to_its_end_or_not(store: Store) -> None:
+    for number, name in ((4, "manifest.json"), (5, "report.json")):
+        told = {"began_version": 2, "job": "daily", "occasion": "2024-06-04T18:00:00+05:30"}
+        store.run(f"2024060{number}-1").write(name, json.dumps(told | {"outcome": "done"}).encode())
+    newest = look(store).runs[:2]
+    assert [run["job"] for run in newest] == ["daily", "daily"]
+    paper = StringIO()
+    for table in tables(look(store)):
+        Console(file=paper, width=80).print(table)
+    lines = [line.replace("│", " ").split() for line in paper.getvalue().splitlines()]
+    assert ["20240605-1", "daily", "done", "2.."] in lines
+    assert any(line[:2] == ["20240602-1", "cut"] for line in lines)

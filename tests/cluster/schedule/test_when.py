@@ -127,3 +127,17 @@ def test_the_refusal_says_what_to_write() -> None:
         When.parse("0 18 1 * mon")
     with pytest.raises(ValueError, match="'0 18 30 feb \\*' never comes"):
         When.parse("0 18 30 feb *")
+
+
+@given(
+    st.sampled_from(["daily 18:00", "*/7 9-15 * 1,2 1-5", "0 0 29 2 *", "15,45 3 1-15 * *"]),
+    moments,
+    st.integers(-5, 20_000),
+)
+def test_those_that_passed_are_as_many_as_come_one_after_another(
+    text: str, moment: datetime, minutes: int
+) -> None:
+    when, until = When.parse(text), moment + timedelta(minutes=minutes)
+    one_by_one = list(when.between(moment, until))
+    expected = (one_by_one[-1], len(one_by_one)) if one_by_one else None
+    assert when.passed(moment, until) == expected
