@@ -35,6 +35,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # we use no accelerator; silences Ray's notice of it
     "RAY_gcs_rpc_server_reconnect_timeout_s": "30",  # a head that is gone stays so; Ray waits 60 s
     "RAY_enable_worker_prestart": "0",  # idle workers cost memory and start-up time
+    "RAY_preload_python_modules": "actors.lean",  # by each of its workers
     "RAY_task_events_report_interval_ms": "0",  # or Ray keeps a record of every request for dashboards
 }
 

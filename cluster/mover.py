@@ -38,6 +38,13 @@ class Mover:
         self._headless_since_s: float | None = None
         self._rest_s = REST_S
 
+    def begin(self) -> None:
+        """From now on, look. Fetchers that are still starting are sent nothing until they say where."""
+        for fetcher in self._crew.unheard:
+            self._dispatch.away(fetcher)
+            self._moved(fetcher)
+        self.look()
+
     def look(self) -> None:
         """Raises CandlefleetError once the head has been away for too long."""
         has_head = self._crew.head_answers()
