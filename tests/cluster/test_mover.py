@@ -130,7 +130,7 @@ class Moves(RuleBasedStateMachine):
 
 
 TestMoves = Moves.TestCase
-TestMoves.settings = settings(max_examples=50, stateful_step_count=20, deadline=None)
+TestMoves.settings = settings(max_examples=200, stateful_step_count=20, deadline=None)
 
 
 def test_what_a_fetcher_waits_for_is_called_back_before_it_is_moved() -> None:
