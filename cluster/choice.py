@@ -36,12 +36,18 @@ def refuse_hopeless(store: str, address: str | None) -> None:
 def cluster_for(provider: Provider, address: str | None, console: Console) -> Iterator[Cluster]:
     """The cluster a run is to work on: the one at `address`, the one that is kept, or one of its own.
 
-    One of its own starts once the run has something to fetch, and ends with the block. To be called before
-    Ray is imported.
+    That at `address` is joined at once: if it does not let us in, nothing else need be done. One of its own
+    starts once the run has something to fetch, and ends with the block. To be called before Ray is imported.
     """
     os.environ.update({n: v for n, v in local_cluster.QUIET.items() if n not in os.environ})
+    if address == "auto":  # Ray's word: what this says, or else the cluster on this machine
+        address = os.environ.get("RAY_ADDRESS", address)
     if joins(address):
-        yield Cluster(f"the cluster at {address}", lambda _is_over: address, is_joined=True)
+        from cluster.session import joined_early
+
+        theirs = Cluster(f"the cluster at {address}", lambda _is_over: address, is_joined=True)
+        with joined_early(theirs):
+            yield theirs
         return
     os.environ.update(local_cluster.environment(state_dir()))
     found = _usable(provider, console) if address is None else None

@@ -66,34 +66,43 @@ class Crew:
         run_id = settings.run_id
         self._settings = settings
         self._names = Neighbours(LIMITER, claim_of(settings.store_uri), f"monitor-{run_id}")
-        fetchers = [f"fetcher-{i}" for i in range(1, settings.fetchers + 1)]
-        self._places = Places(fetchers, _nodes())
+        names = [f"fetcher-{i}" for i in range(1, settings.fetchers + 1)]
+        self._places = Places(names, _nodes())
+        self.unheard = set(names)  # fetchers that have not started yet
+        self.writer: Any = None
+        self.monitor: Any = None
         self.limiter = _limiter(settings, self._names)
-        self.writer = _writer(settings, self._names)
-        self.monitor = _monitor(settings, self._names, fetchers)
         #: By name: fetcher-1, fetcher-2 ...
-        self.fetchers = {
-            name: _fetcher(settings, self._names, name, self._places.of[name]) for name in fetchers
-        }
+        self.fetchers = {names[0]: self._fetcher(names[0])}
 
-    def everyone(self) -> dict[str, Any]:
-        others = {"limiter": self.limiter, "writer": self.writer, "monitor": self.monitor}
-        return others | self.fetchers
+    def complete(self) -> None:
+        """Hire those without whom requests can be sent: a process that starts takes a core for a second."""
+        self.writer = _writer(self._settings, self._names)
+        self.monitor = _monitor(self._settings, self._names, list(self._places.of))
+        self.fetchers |= {n: self._fetcher(n) for n in self._places.of if n not in self.fetchers}
+
+    def _fetcher(self, name: str) -> Any:
+        return _fetcher(self._settings, self._names, name, self._places.of[name])
 
     def dismiss_fetchers(self) -> None:
         """Once there is nothing left to fetch: tidying needs the memory they hold."""
         for fetcher in self.fetchers.values():
             ray.kill(fetcher, no_restart=True)
 
-    def locate(self) -> None:
-        """Find out where the fetchers are: Ray may have put one elsewhere than it was told to."""
-        asked = [fetcher.node.remote() for fetcher in self.fetchers.values()]
-        found = ray.get(asked, timeout=START_WITHIN_S)
-        self._places.of = dict(zip(self.fetchers, found, strict=True))
-        log.info("fleet.placed", extra={"nodes": self._places.of})
+    def dismiss(self) -> None:
+        """Let all go but the limiter."""
+        self.dismiss_fetchers()
+        for actor in filter(None, (self.writer, self.monitor)):
+            ray.kill(actor, no_restart=True)
 
     def located(self, fetcher: str, node: str) -> None:
-        """It says so itself."""
+        """It says so itself: Ray may have put it elsewhere than it was told to."""
+        facts = {"fetcher": fetcher, "node": node}
+        if fetcher in self.unheard:
+            log.info("fetcher.started", extra=facts)
+            self.unheard.remove(fetcher)
+        else:
+            log.warning("fetcher.returned", extra=facts)
         self._places.of[fetcher] = node
 
     def head_answers(self) -> bool:
@@ -137,7 +146,7 @@ class Crew:
 
 @contextmanager
 def hire(settings: CrewSettings, interrupt: Interrupt) -> Iterator[Crew]:
-    """All actors of a run, up and answering, unless interrupted before they are.
+    """The actors of a run, once one fetcher and the limiter are there, or interrupted; others are starting.
 
     They are let go at the end; the limiter stays for others.
     """
@@ -145,14 +154,16 @@ def hire(settings: CrewSettings, interrupt: Interrupt) -> Iterator[Crew]:
     crew = Crew(settings)
     try:
         _await(crew, interrupt)
+        crew.complete()
         yield crew
     finally:
-        for actor in [*crew.fetchers.values(), crew.writer, crew.monitor]:
-            ray.kill(actor, no_restart=True)
+        crew.dismiss()
 
 
 def _await(crew: Crew, interrupt: Interrupt) -> None:
-    names = {actor.memory.remote(): name for name, actor in crew.everyone().items()}
+    """Those that a crew begins with."""
+    names = {crew.limiter.memory.remote(): "limiter"}
+    names |= {fetcher.node.remote(): name for name, fetcher in crew.fetchers.items()}
     answers, startup = list(names), Startup(time.monotonic())
     while waiting := ray.wait(answers, num_returns=len(answers), timeout=_LOOK_EVERY_S)[1]:
         if interrupt:
@@ -160,12 +171,17 @@ def _await(crew: Crew, interrupt: Interrupt) -> None:
         late = startup.look(time.monotonic(), [names[ref] for ref in waiting])
         if late is not None:
             log.warning("fleet.starting", extra={"actors": late, "at_most_s": START_WITHIN_S})
-    try:
-        ray.get(answers)
-        crew.locate()
-    except RayActorError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CandlefleetError(f"an actor did not start: {reason}") from error
+    for ref, name in names.items():
+        try:
+            told = ray.get(ref)
+        except RayActorError as error:
+            raise did_not_start(name, error) from error
+        if name in crew.fetchers:
+            crew.located(name, told)
+
+
+def did_not_start(name: str, error: RayActorError) -> CandlefleetError:
+    return CandlefleetError(f"{name} did not start: {str(error).strip().splitlines()[0]}")
 
 
 def _limiter(settings: CrewSettings, names: Neighbours) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import select
@@ -19,8 +20,11 @@ import psutil
 from actors.market.errors import CandlefleetError
 from cluster.state import made
 
+log = logging.getLogger(__name__)
+
 #: Ray's processes take a second or two; on a busy laptop they have taken fifteen.
 READY_WITHIN_S = 60.0
+SAY_AFTER_S = 10.0
 ENDED_WITHIN_S = 10.0
 _LOOK_EVERY_S = 0.1
 
@@ -35,6 +39,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # we use no accelerator; silences Ray's notice of it
     "RAY_gcs_rpc_server_reconnect_timeout_s": "30",  # a head that is gone stays so; Ray waits 60 s
     "RAY_enable_worker_prestart": "0",  # idle workers cost memory and start-up time
+    "RAY_preload_python_modules": "actors.lean",  # by each of its workers
     "RAY_task_events_report_interval_ms": "0",  # or Ray keeps a record of every request for dashboards
 }
 
@@ -128,15 +133,19 @@ def ready(
 ) -> Told | None:
     """What it has to say once its cluster is there; None if `is_over` says first that it is late.
 
-    Raises CandlefleetError if it does not start.
+    That it takes long is logged, once. Raises CandlefleetError if it does not start.
     """
     assert head.stdout is not None
-    until_s = time.monotonic() + READY_WITHIN_S
+    began_s, is_said = time.monotonic(), False
     while not select.select([head.stdout], [], [], _LOOK_EVERY_S)[0]:
         if is_over():
             return None
-        if time.monotonic() > until_s:
+        lasted_s = time.monotonic() - began_s
+        if lasted_s > READY_WITHIN_S:
             raise CandlefleetError(f"Ray was not there in {READY_WITHIN_S:g} s")
+        if lasted_s > SAY_AFTER_S and not is_said:
+            log.warning("ray.starting", extra={"at_most_s": READY_WITHIN_S})
+            is_said = True
     told = json.loads(head.stdout.readline() or '{"error": "it died"}')
     if "error" in told:
         reason = str(told["error"]).strip().splitlines()[0]

@@ -42,6 +42,7 @@ class JsonLines(logging.Formatter):
 _SENTENCES = {
     "run.stopping": "Stopping: {reason}. What was fetched is being stored.",
     "run.abandoned": "Gave up waiting for {in_flight} requests under way.",
+    "ray.starting": "Waiting up to {at_most_s:g} s for Ray to start; the machine may be busy.",
     "fleet.starting": "Waiting up to {at_most_s:g} s for {actors} to start; the machine may be busy.",
     "fleet.slowed": "Slowed down: {reason}.",
     "budget.frozen": "The provider refused a request (429) though we had counted {own_count}; "
@@ -109,7 +110,22 @@ def run_log(path: Path, console: Console) -> Iterator[None]:
     """Within, what our own packages log goes to `path` (INFO and up) and to the console."""
     path.parent.mkdir(parents=True, exist_ok=True)
     to_file = _Lines(path, console)
-    handlers: list[logging.Handler] = [to_file, _HumanLines(console)]
+    try:
+        with _heard_by(to_file, _HumanLines(console)):
+            yield
+    finally:
+        to_file.close()
+
+
+@contextmanager
+def aloud(console: Console) -> Iterator[None]:
+    """Within, what people should read of what our own packages log goes to the console."""
+    with _heard_by(_HumanLines(console)):
+        yield
+
+
+@contextmanager
+def _heard_by(*handlers: logging.Handler) -> Iterator[None]:
     ours = [logging.getLogger(name) for name in ("actors", "cluster")]
     for logger in ours:
         logger.setLevel(logging.INFO)
@@ -121,4 +137,3 @@ def run_log(path: Path, console: Console) -> Iterator[None]:
         for logger in ours:
             for handler in handlers:
                 logger.removeHandler(handler)
-        to_file.close()

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Protocol
 
 from actors.market.errors import CandlefleetError
 from cluster.alarms import Alarms
-from cluster.crew import Crew
 from cluster.dispatch import Dispatch
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,21 @@ REST_S = 5.0
 REST_AT_MOST_S = 60.0
 
 
+class Movable(Protocol):
+    """What is asked of a crew."""
+
+    @property
+    def unheard(self) -> Collection[str]: ...
+
+    def head_answers(self) -> bool: ...
+
+    def move_due(self) -> tuple[str, str] | None: ...
+
+    def hush(self, fetcher: str) -> None: ...
+
+    def move(self, fetcher: str, node: str) -> bool: ...
+
+
 class Mover:
     """Watches the cluster's nodes, and ends the run when their head is gone.
 
@@ -27,9 +42,15 @@ class Mover:
     """
 
     def __init__(
-        self, crew: Crew, dispatch: Dispatch, alarms: Alarms, moved: Callable[[str], None]
+        self,
+        crew: Movable,
+        dispatch: Dispatch,
+        alarms: Alarms,
+        moved: Callable[[str], None],
+        clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """`moved` is handed the name of a fetcher that starts anew."""
+        self._clock_s = clock_s
         self._crew = crew
         self._dispatch = dispatch
         self._alarms = alarms
@@ -38,15 +59,22 @@ class Mover:
         self._headless_since_s: float | None = None
         self._rest_s = REST_S
 
+    def begin(self) -> None:
+        """From now on, look. Fetchers that are still starting are sent nothing until they say where."""
+        for fetcher in self._crew.unheard:
+            self._dispatch.away(fetcher)
+            self._moved(fetcher)
+        self.look()
+
     def look(self) -> None:
         """Raises CandlefleetError once the head has been away for too long."""
         has_head = self._crew.head_answers()
-        self._heed_head(has_head, time.monotonic())
+        self._heed_head(has_head, self._clock_s())
         wait_s = LOOK_EVERY_S
         if has_head and self._move():
             wait_s = self._rest_s
             self._rest_s = min(REST_AT_MOST_S, 2 * self._rest_s)
-        self._alarms.set(time.monotonic() + wait_s, self.look)
+        self._alarms.set(self._clock_s() + wait_s, self.look)
 
     def _heed_head(self, has_head: bool, now_s: float) -> None:
         if has_head:

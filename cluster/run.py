@@ -20,7 +20,7 @@ from actors.market.memory import sample
 from actors.writer.actor import Committed
 from cluster.alarms import Alarms
 from cluster.assignment import Assignment
-from cluster.crew import Crew
+from cluster.crew import Crew, did_not_start
 from cluster.dispatch import Dispatch
 from cluster.harvest import Harvest
 from cluster.interrupt import Interrupt
@@ -74,7 +74,7 @@ class Run:
         """
         self._call_commit()
         self._look_around()
-        Mover(self._crew, self._dispatch, self._alarms, self._ping).look()
+        Mover(self._crew, self._dispatch, self._alarms, self._ping).begin()
         while not self._over():
             now_s = time.monotonic()
             self._heed_stop(now_s)
@@ -193,7 +193,6 @@ class Run:
                 self._crew.start_elsewhere(fetcher, str(error))
             self._alarms.set(time.monotonic() + ASK_AGAIN_S, partial(self._ping, fetcher))
         else:
-            log.warning("fetcher.returned", extra={"fetcher": fetcher, "node": node})
             self._crew.located(fetcher, node)
             self._dispatch.back(fetcher)
 
@@ -202,7 +201,9 @@ class Run:
     def _take_commit(self, ref: Any) -> None:
         try:
             committed: Committed = answer(ref)
-        except RayActorError:
+        except RayActorError as error:
+            if error.actor_init_failed:  # Ray does not try that again
+                raise did_not_start("writer", error) from error
             # It restarts by itself; the new one will tell what the old one had committed.
             log.warning("writer.lost", extra={"uncommitted": self._dispatch.uncommitted})
             self._alarms.set(time.monotonic() + ASK_AGAIN_S, self._call_commit)

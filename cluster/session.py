@@ -11,7 +11,7 @@ import ray
 
 from actors.market.errors import CandlefleetError
 from cluster.address import place_of, reach
-from cluster.interrupt import Interrupt
+from cluster.interrupt import Interrupt, interruptible
 from cluster.joining import bring_token, check_nodes, refusal
 from cluster.local_cluster import Cluster
 from cluster.packing import fleet_env
@@ -34,16 +34,39 @@ def ray_session(cluster: Cluster, interrupt: Interrupt) -> Iterator[None]:
     # Ray prints its own news to stdout, which is for results.
     with redirect_stdout(_RayNews()):
         try:
-            try:
-                address = cluster.address(lambda: bool(interrupt))
-                if address is not None:
-                    _join(address, cluster, interrupt)
-            except SystemExit:
-                # Ray's own answer to a SIGTERM that comes while it starts.
-                interrupt.signal = interrupt.signal or "SIGTERM"
+            if _is_joined(cluster, interrupt) and cluster.is_joined:
+                check_nodes(lambda: bool(interrupt))
             yield
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def joined_early(cluster: Cluster) -> Iterator[None]:
+    """For a session to come within the block. Raises UsageError where the cluster does not let us in."""
+    try:
+        with interruptible() as interrupt, redirect_stdout(_RayNews()):
+            _is_joined(cluster, interrupt)
+        if interrupt:
+            raise KeyboardInterrupt
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _is_joined(cluster: Cluster, interrupt: Interrupt) -> bool:
+    """Join it, unless that was done already; False: interrupted before it was there."""
+    if ray.is_initialized():
+        return True
+    try:
+        address = cluster.address(lambda: bool(interrupt))
+        if address is not None:
+            _join(address, cluster, interrupt)
+    except SystemExit:
+        # Ray's own answer to a SIGTERM that comes while it starts.
+        interrupt.signal = interrupt.signal or "SIGTERM"
+        return False
+    return address is not None
 
 
 class _RayNews(io.TextIOBase):
@@ -80,5 +103,3 @@ def _join(address: str, cluster: Cluster, interrupt: Interrupt) -> None:
         raise CandlefleetError(f"{cluster.where} does not let this run in: {reason}") from error
     finally:
         interrupt.arm()
-    if cluster.is_joined:
-        check_nodes(lambda: bool(interrupt))

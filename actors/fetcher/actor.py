@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import ray
@@ -62,7 +63,10 @@ class FetcherSettings:
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Names of the actors a fetcher speaks to. Not handles: a restarted fetcher must find them again."""
+    """Names of the actors a fetcher speaks to. Not handles: a restarted fetcher must find them again.
+
+    It is there before the writer and the monitor, which are looked for when they are needed.
+    """
 
     limiter: str
     writer: str
@@ -75,9 +79,8 @@ class Fetcher:
     def __init__(self, name: str, settings: FetcherSettings, neighbours: Neighbours) -> None:
         self._name = name
         self._settings = settings
+        self._neighbours = neighbours
         self._limiter: Any = ray.get_actor(neighbours.limiter)
-        self._writer: Any = ray.get_actor(neighbours.writer)
-        self._monitor: Any = ray.get_actor(neighbours.monitor)
         self._desk = Desk(self._acquire, self._settle, PERMIT_WITHIN_S)
         self._tallies: deque[Tally] = deque()
         self._client = UpstoxClient(
@@ -85,6 +88,14 @@ class Fetcher:
             token=settings.token,
             timeout_s=max(terms.timeout_s for terms in settings.terms.values()),
         )
+
+    @cached_property
+    def _writer(self) -> Any:
+        return ray.get_actor(self._neighbours.writer)
+
+    @cached_property
+    def _monitor(self) -> Any:
+        return ray.get_actor(self._neighbours.monitor)
 
     @ray.method(concurrency_group="fetch")
     def fetch(self, chunk: Chunk, attempt: int) -> Outcome:

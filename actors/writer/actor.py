@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ray
 
@@ -15,7 +16,9 @@ from actors.market.memory import MemorySample, sample
 from actors.market.sessions import ist_date
 from actors.writer.buffer import Buffer, BufferRules
 from actors.writer.spool import Spool, abandoned
-from actors.writer.store import StoreWriter
+
+if TYPE_CHECKING:
+    from actors.writer.store import StoreWriter
 
 KEEP_WAIT_S = 30.0  # a fetcher is told "no room" after this, and tries again
 
@@ -110,6 +113,9 @@ class Writer:
         # Not in the constructor: Ray would answer a refusing store with restart after restart.
         # Only the one thread of the group "commit" comes here.
         if self._store is None:
+            # Nor need those who only look for a writer load the table engine.
+            from actors.writer.store import StoreWriter
+
             with abandoned(self._spool_place) as left:
                 store = StoreWriter(self._store_uri)
                 for some in left:

@@ -89,6 +89,8 @@ def lookalike(context: typer.Context) -> None:
 
 def main() -> NoReturn:
     """The command `candlefleet`."""
+    import actors.lean  # noqa: F401  # for its effect
+
     heed_signals()
     outlive_readers()
     # The table engine's own log; what concerns the user, it raises.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cluster.cli.options import say
+from cluster.cli.options import console, say
 from cluster.state import state_dir
 
 MIB = 2**20
@@ -19,8 +19,10 @@ def up(
 ) -> None:
     """Keep a Ray cluster on this machine, so that runs start at once; `down` ends it."""
     from cluster import kept
+    from cluster.logs import aloud
 
-    found, is_new = kept.up(state_dir(), dashboard=dashboard)
+    with aloud(console()):
+        found, is_new = kept.up(state_dir(), dashboard=dashboard)
     held_mb = kept.held_bytes(found) / MIB
     said = "It is up" if is_new else "It is up already"
     say([f"{said}: a Ray cluster at {found.address}, process {found.pid}, {held_mb:,.0f} MB."])

@@ -225,7 +225,8 @@ def cut_one_off(scan: Scan, hosts: Hosts) -> None:
     exchange, state = scan.exchange, str(scan.folder / "state")
     address = ("--address", hosts.head)
     process = scan.start(*address, RAY_AUTH_MODE="disabled", CANDLEFLEET_STATE_DIR=state)
-    until(lambda: bool(hosts.workers()) and bool(events(scan, "fleet.placed")), process)
+    fetchers = scan.config["fleet"]["fetchers"]
+    until(lambda: len(events(scan, "fetcher.started")) == fetchers, process)
     sent = exchange.judge()["requests"]
     until(lambda: exchange.judge()["requests"] >= sent + 4 * THREADS, process)
     hosts.cut_off(hosts.workers()[0])

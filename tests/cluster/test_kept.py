@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from actors.market.errors import UsageError
 from actors.upstox.token import TokenSource
 from cluster import local_cluster
 from cluster.choice import cluster_for
@@ -143,7 +144,8 @@ def test_a_run_with_a_budget_of_its_own_keeps_off_the_cluster_that_is_up(
     for name in (*local_cluster.QUIET, *local_cluster.environment(state)):
         monkeypatch.setenv(name, "")  # so that they are put back
     assert chosen(state, None) == kept.address
-    assert chosen(state, "127.0.0.1:1") == "127.0.0.1:1"
+    with pytest.raises(UsageError, match="no Ray cluster answers at 127.0.0.1:1"):
+        chosen(state, "127.0.0.1:1")
     with cluster_for(
         Provider("http://127.0.0.1", "http://127.0.0.1", TokenSource(), state), "local", console()
     ):

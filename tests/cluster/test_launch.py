@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import click
 import jsonschema
 import pytest
 import yaml
+from ray._private.runtime_env.packaging import is_zip_uri
+from ray._private.runtime_env.protocol import ProtocolsProvider
 from ray.autoscaler._private.aws.config import _check_ami
 from ray.autoscaler._private.util import prepare_config, validate_config
 from typer.main import get_command
@@ -134,6 +141,43 @@ def test_the_job_runs_a_command_of_ours_with_what_it_needs() -> None:
     assert sorted(runtime_env["pip"]) == sorted([*NODES, *DRIVER])
     lines = (LAUNCH / "requirements.txt").read_text().splitlines()
     assert sorted(lines[1:]) == sorted([*NODES, *DRIVER])
+
+
+def test_the_code_is_fetched_from_where_it_was_put(tmp_path: Path) -> None:
+    """By the README's own commands, but for the pod around the server, and by Ray's own rules."""
+    commands = (LAUNCH / "README.md").read_text().replace("\\\n", " ").splitlines()
+    archive, run, copy = (
+        next(words for line in commands if (words := line.split())[:2] == start)
+        for start in (["git", "archive"], ["kubectl", "run"], ["kubectl", "cp"])
+    )
+    pod, server = run[2], run[run.index("--") + 1 :]
+    file, target = copy[2:]
+    place, _, path = target.partition(":")
+    source = yaml.safe_load(read("rayjob.yaml")["spec"]["runtimeEnvYAML"])["working_dir"]
+    assert f"--image={IMAGE}" in run
+    assert "--expose" in run
+    assert f"--output={file}" in archive
+    port = server[server.index("http.server") + 1]
+    assert f"--port={port}" in run
+    folder = server[server.index("--directory") + 1]
+    assert (place, path) == (pod, f"{folder}/{file}")
+    assert source == f"http://{pod}:{port}/{file}"
+    assert is_zip_uri(source)
+    assert source.partition("://")[0] in ProtocolsProvider.get_remote_protocols()
+
+    (tmp_path / file).write_bytes(b"zip")
+    here = {port: "0", folder: str(tmp_path), "python": sys.executable}
+    words = [here.get(word, word) for word in [*server, "--bind", "127.0.0.1"]]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}
+    ) as serving:
+        assert serving.stdout is not None
+        told = re.search(r"http://[\d.:]+", serving.stdout.readline())
+        try:
+            assert told is not None
+            assert urlopen(f"{told[0]}/{file}", timeout=30).read() == b"zip"
+        finally:
+            serving.kill()
 
 
 def test_a_job_is_stopped_and_resumed_by_the_name_and_the_key_it_has() -> None:

@@ -37,6 +37,7 @@ class Scan:
     exchange: Lookalike
     config: dict[str, Any] = field(default_factory=dict)
     within: tuple[str, ...] = ()  # a command by which it is run
+    program: tuple[str, ...] = ("-m", "cluster")
 
     @property
     def store(self) -> Path:
@@ -46,7 +47,7 @@ class Scan:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.config))
         url = self.exchange.base_url
-        command = [*self.within, sys.executable, "-P", "-m", "cluster", verb, str(path), "--json"]
+        command = [*self.within, sys.executable, "-P", *self.program, verb, str(path), "--json"]
         command += ["--store", str(self.store), "--base-url", url, *options]
         command += ["--assets-url", url] if verb == "scan" else []
         return subprocess.Popen(

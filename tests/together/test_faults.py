@@ -157,6 +157,8 @@ def test_every_kind_of_bad_answer_in_one_run_costs_retries_but_no_candle(scan: S
         "universe": {"symbols": names},
         "timeframes": ["1day", "5minute", "1minute", "15minute"],
         "provider": {"timeout_s": 2},
+        # What is refused (429) narrows a window for its whole span: a minute's would be waited for.
+        "budget": {"windows": [{"limit": 50, "seconds": 1}]},
     }
     scan.exchange.set_faults(worst=0.9, per_path=2, seed=SEED)
     done: Finished = scan.run()

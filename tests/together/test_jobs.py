@@ -111,6 +111,23 @@ def test_a_node_without_a_package_is_named_with_it(scan: Scan, head: Head) -> No
     assert scan.exchange.judge()["requests"] == 0
 
 
+def test_who_is_not_let_in_is_told_before_anything_else_is_done(scan: Scan, head: Head) -> None:
+    """Else it would be told of the instrument list, which is out of reach too."""
+    nowhere = "http://127.0.0.1:9"
+    words = ["scan", config(scan), "--base-url", nowhere, "--assets-url", nowhere, "--address"]
+    older = "import ray; ray.__version__ = '2.59.0'\nfrom cluster.cli import main; main()"
+    wrong = {"RAY_AUTH_TOKEN": "0" * 64}  # goes before the one that its head has
+    for program, address, own, said in (
+        (("-m", "cluster"), head.address, wrong, "does not let us in"),
+        (("-c", older), head.address, {}, "has another Ray or Python than this command"),
+        (("-m", "cluster"), "auto", {"RAY_ADDRESS": "127.0.0.1:9"}, "no Ray cluster answers"),
+    ):
+        exit_code, _, err = ended(head.python(*program, *words, address, cwd=scan.folder, **own))
+        assert exit_code == 2, err
+        assert "\ncandlefleet: --address: " in f"\n{err}"  # Ray speaks there too
+        assert said in err
+
+
 def test_a_submitted_scan_brings_back_log_and_exit_code_and_the_secret_stays_there(
     scan: Scan, head: Head
 ) -> None:

@@ -30,6 +30,10 @@ def wait_for(process: psutil.Process, is_wanted: Callable[[str], bool]) -> list[
     pytest.fail("that process never came")
 
 
+def libraries(process: psutil.Process) -> list[str]:
+    return [each.path for each in process.memory_maps()]
+
+
 def slowed(scan: Scan, latency_s: float) -> None:
     scan.config["writer"] = {"commit_every_s": 0.2}
     scan.config["fleet"] = {"fetchers": 1, "threads": 1}
@@ -51,6 +55,9 @@ def test_a_run_is_heard_on_this_machine_only_and_when_its_cluster_dies_says_so_a
     assert {socket.ip.removeprefix("::ffff:") for socket in sockets} == {"127.0.0.1"}
     (folder,) = {found[1] for each in names if (found := re.search(r"--temp_dir=(\S+)", each))}
     assert stat.S_IMODE(Path(folder).parent.stat().st_mode) == 0o700
+    loaded = [path for each in everyone for path in libraries(each)]
+    assert any("libarrow" in path for path in loaded)
+    assert not [path for path in loaded if "/pandas/" in path], "which takes memory for nothing"
 
     (raylet,) = (each for each in everyone if each.name() == "raylet")
     raylet.kill()

@@ -24,6 +24,7 @@ from actors.market.candles import CANDLES
 from actors.market.chunk import Cause, Status
 from actors.market.errors import WriterFenced
 from actors.market.sessions import IST, ist_date
+from actors.writer import store
 from actors.writer.batch import denies, has_rows
 from actors.writer.occupied import extent
 from actors.writer.reading import Store
@@ -56,8 +57,10 @@ def orders(draw):
 class StoreOfDicts(RuleBasedStateMachine):
     kit = None  # handed in by the test
 
-    @initialize()
-    def _open(self):
+    @initialize(refresh_every=st.sampled_from([1, 3, 100]))
+    def _open(self, refresh_every):
+        self.undo = pytest.MonkeyPatch()
+        self.undo.setattr(store, "_REFRESH_EVERY", refresh_every)
         self.folder = tempfile.TemporaryDirectory()
         self.uri = str(Path(self.folder.name) / "store")
         self.writer = StoreWriter(self.uri)
@@ -147,6 +150,7 @@ class StoreOfDicts(RuleBasedStateMachine):
 
     def teardown(self):
         if hasattr(self, "folder"):
+            self.undo.undo()
             self.folder.cleanup()
 
     def _delivery(self, *order):

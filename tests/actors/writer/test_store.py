@@ -95,9 +95,11 @@ def test_two_writers_the_stale_one_is_turned_away(kit, uri):
     assert {row[3] for row in kit.rows(uri)} == {3.0}
 
 
-def test_a_writer_that_missed_only_receipts_is_turned_away_before_it_writes(kit, uri):
-    """Whoever follows finds no rows whose receipts are missing."""
+@pytest.mark.parametrize("commits", [0, 1000])
+def test_a_writer_that_missed_only_receipts_is_turned_away_before_it_writes(kit, uri, commits):
+    """Whoever follows finds no rows whose receipts are missing; also where its tables are opened anew."""
     stale, ours = StoreWriter(uri), StoreWriter(uri)
+    stale._opened -= commits
     ours.commit([kit.empty(kit.chunk(NIFTY, *JANUARY))])
     with pytest.raises(WriterFenced):
         stale.commit([kit.stored(kit.chunk(SBIN, *JANUARY))])
