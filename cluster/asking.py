@@ -47,7 +47,7 @@ def remarks(screen: Screen, prepared: Prepared) -> Iterator[str]:
     yield from shortness(screen, _days(prepared))
     if late := _late(screen, prepared):
         some = counted(len(late), "instrument")
-        yield f"{screen.form.name} waits for the end with {some}, whose bars are computed then."
+        yield f"{screen.name} waits for the end with {some}, whose bars are computed then."
 
 
 @contextmanager
@@ -70,8 +70,10 @@ def answered(
     finished: Finished, screen: Screen, prepared: Prepared, live: LiveScreen | None
 ) -> Finished:
     """With the answer, of the store as the run has left it; the run's folder keeps it, if there is one."""
-    name = screen.form.name
+    name = screen.name
     try:
+        if live:
+            live.end()
         answer = screen.run(prepared.store)
     except CandlefleetError as error:
         code, said = finished.exit or Exit.INCOMPLETE, f"candlefleet: {name} has no answer: {error}"

@@ -62,7 +62,8 @@ def retry(
     finished = scan(config, console, address, partial(_planned, filters), screen)
     if finished.summary.planned or finished.summary.notes:
         return finished
-    return replace(finished, lines=["No dead letter to ask for again."])
+    _, *others = finished.lines  # what a scan says that finds nothing missing; and of the screen
+    return replace(finished, lines=["No dead letter to ask for again.", *others])
 
 
 def wants_of(letters: Sequence[Receipt]) -> Wants:

@@ -155,7 +155,7 @@ def scan(
             console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
         with asking.meanwhile(screen, prepared, console, began_s) as live:
             finished = execute(prepared, console, cluster, live)
-        return asking.answered(finished, screen, prepared, live) if screen else finished
+            return asking.answered(finished, screen, prepared, live) if screen else finished
 
 
 def execute(

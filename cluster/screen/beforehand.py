@@ -41,7 +41,7 @@ def shortness(screen: Screen, days: Mapping[str, tuple[date, date]]) -> Iterator
         if there < needed:
             bars = f"{far.bars + 1:,} bars of {timeframe}, some {needed:,} days"
             yield (
-                f"{screen.form.name} looks back {bars}; there will be {there:,}, from {first} on. "
+                f"{screen.name} looks back {bars}; there will be {there:,}, from {first} on. "
                 "It finds most instruments too short."
             )
 

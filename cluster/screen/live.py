@@ -16,7 +16,7 @@ from cluster.screen.answer import Match, in_order
 from cluster.screen.asked import Asked
 from cluster.screen.screening import ask
 from cluster.screen.table import number
-from cluster.wording import counted
+from cluster.wording import counted, printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -32,7 +32,11 @@ LOOK_EVERY_S = 1.0  # at the most
 #: Of the time, at the most: looking takes one processor, and the fleet needs them, too.
 SHARE_OF_TIME = 0.1
 SHOWN = 10  # matches, the best ones, in the panel
-WAIT_S = 60.0  # for the look that is under way when the run ends
+WAIT_S = 60.0  # for the piece that is looked at when the run ends
+
+
+class _Over(Exception):
+    """Nobody wants to know any more."""
 
 
 class LiveScreen:
@@ -48,7 +52,7 @@ class LiveScreen:
     ) -> None:
         """`began_s`: when the user began to wait, by the monotonic clock."""
         self._question, self._form = screen.question, screen.form
-        self._name = screen.form.name or "the screen"
+        self._name = printable(screen.name)
         self._names = None if screen.form.universe is None else screen.form.universe.names()
         self._store = store
         self._owed = owed
@@ -67,8 +71,13 @@ class LiveScreen:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Lets the look that is under way come to its end."""
+        self.end()
+
+    def end(self) -> None:
+        """Looks no further, and waits, the first time it is called, until it has come to rest."""
         with self._changed:
+            if self._over:
+                return
             self._over = True
             self._changed.notify()
         self._thread.join(WAIT_S)
@@ -100,9 +109,9 @@ class LiveScreen:
         shown = Table("symbol", "rank", "last", "found after", title=title, title_justify="left")
         for column in shown.columns[1:]:
             column.justify = "right"
-        for match in best[:SHOWN]:
+        for match in best[: min(SHOWN, self._form.limit or SHOWN)]:
             seconds = f"{after_s[match.instrument_key]:.1f} s"
-            shown.add_row(match.symbol, number(match.rank), number(match.close), seconds)
+            shown.add_row(printable(match.symbol), number(match.rank), number(match.close), seconds)
         return shown
 
     def _work(self) -> None:
@@ -111,6 +120,8 @@ class LiveScreen:
             began_s = time.monotonic()
             try:
                 self._look()
+            except _Over:
+                return
             except Exception as error:  # noqa: BLE001  # whatever it is, it must not end the run
                 self._tell(error)
             took_s = time.monotonic() - began_s
@@ -135,9 +146,13 @@ class LiveScreen:
             due = [k for k in asked.symbols if k not in self._owed and k not in self._looked]
         if not due or not newest.keys() >= {*question.labels}:
             return  # so far, nothing has come
-        found = ask(question, store, due, None, self._form.max_age)
+        found = ask(question, store, due, None, self._form.max_age, self._go_on)
         log.info("screen.looked", extra={"instruments": len(due), "matches": len(found.matches)})
         self._take(due, found.matches)
+
+    def _go_on(self) -> None:
+        if self._over:
+            raise _Over
 
     def _take(self, due: Iterable[str], matches: Iterable[Match]) -> None:
         after_s = time.monotonic() - self._began_s
@@ -152,7 +167,7 @@ class LiveScreen:
             best = self._in_order(match for match, _ in self._found.values())
         for match in best[: self._form.limit] if not self._console.is_terminal else ():
             if match.instrument_key in whole - before.keys():  # on a terminal, the panel shows it
-                self._console.print(self._line(match, after_s), highlight=False, soft_wrap=True)
+                self._print(self._line(match, after_s))
 
     def _in_order(self, matches: Iterable[Match]) -> list[Match]:
         by_name = sorted(matches, key=lambda match: (match.symbol, match.instrument_key))
@@ -161,11 +176,14 @@ class LiveScreen:
     def _line(self, match: Match, after_s: float) -> str:
         rank = "" if match.rank is None else f"  rank {number(match.rank)}"
         last = f"last {number(match.close)}"
-        return f"{self._name}: {match.symbol}{rank}  {last}  after {after_s:.1f} s"
+        return f"{self._name}: {printable(match.symbol)}{rank}  {last}  after {after_s:.1f} s"
 
     def _tell(self, error: Exception) -> None:
         log.info("screen.failed", exc_info=error)
         if not self._has_failed:
             self._has_failed = True
             said = f"{self._name} could not be asked meanwhile ({error}); it is at the end."
-            self._console.print(said, style="yellow", highlight=False, soft_wrap=True)
+            self._print(printable(said), style="yellow")
+
+    def _print(self, said: str, style: str | None = None) -> None:
+        self._console.print(said, style=style, markup=False, highlight=False, soft_wrap=True)

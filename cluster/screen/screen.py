@@ -58,6 +58,11 @@ class Screen:
         return f"<screen {self._form.name or ''} where {self._question.where}>"
 
     @property
+    def name(self) -> str:
+        """What it is called where people read of it."""
+        return self._form.name or "the screen"
+
+    @property
     def description(self) -> str | None:
         return self._form.description
 

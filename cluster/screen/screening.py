@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING
@@ -35,17 +35,24 @@ class Found:
 
 
 def ask(
-    question: Question, store: Store, names: Sequence[str] | None, on: date | None, max_age: int
+    question: Question,
+    store: Store,
+    names: Sequence[str] | None,
+    on: date | None,
+    max_age: int,
+    heed: Callable[[], object] = lambda: None,
 ) -> Found:
     """Ask the instruments of these names (None: all) at their last bars, or at the close of `on`.
 
-    Who has no bar of the newest session, or of the `max_age` days before it, is not screened.
+    Who has no bar of the newest session, or of the `max_age` days before it, is not screened. `heed` is
+    called before each piece of the bars is looked at: by raising something it cuts the asking off.
     """
     receipts = store.receipts()  # before the candles, so that what they tell of is there
     asked = Asked.of(receipts, question.labels, names)
     history = History.of(store, question, on)
     seen = _Seen()
     for frames in history.pieces([*asked.symbols], everybody=names is None):
+        heed()
         seen.add(question, frames)
     failures, newest = _failures(receipts), history.newest(receipts)
     judge = _Judge(

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -14,11 +20,14 @@ from actors.market.errors import UsageError
 from actors.market.instrument import Instrument
 from actors.market.timeframe import Timeframe
 from actors.writer.store import StoreWriter
-from cluster import Screen, Store
+from cluster import Screen, Store, asking
 from cluster.config import Overrides, load
 from cluster.exit import Exit
 from cluster.plan import Want, plan
+from cluster.retry import Filters, retry
 from cluster.scan import scan
+from cluster.screen.live import LiveScreen
+from cluster.screen.owed import Owed
 from cluster.wants import Wants
 from tests.actors.writer.conftest import Kit
 from tests.cluster.test_cli import candlefleet
@@ -110,6 +119,57 @@ def test_whoever_interrupts_the_answer_has_the_run_told_all_the_same(config, mon
     assert (done.exit, done.answer) == (Exit.INTERRUPTED, None)
     assert done.summary.derived > 0
     assert "Interrupted before mine was answered" in done.lines[-1]
+
+
+class Stuck(StringIO):
+    """Whoever writes here waits for the run to end, has the process interrupted then, and hangs."""
+
+    def __init__(self):
+        super().__init__()
+        self.reached, self.may_go_on = threading.Event(), threading.Event()
+        self.is_over = lambda: False
+
+    def write(self, text):
+        self.reached.set()
+        until_s = time.monotonic() + 30
+        while not self.is_over() and time.monotonic() < until_s:
+            self.may_go_on.wait(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+        self.may_go_on.wait(30)
+        return super().write(text)
+
+
+def test_whoever_interrupts_the_wait_for_a_look_has_the_run_told_all_the_same(config):
+    fill(config, "1day")
+    done = replace(run(config, "close > 0", "1day")[0], answer=None)
+    screen, store, out = (
+        Screen("close > 0", timeframe="1day", name="mine"),
+        Store(config.store),
+        Stuck(),
+    )
+    prepared = SimpleNamespace(store=store)
+    with LiveScreen(screen, store, Owed(["1day"], []), Console(file=out), 0.0) as live:
+        out.is_over = lambda: live._over
+        assert out.reached.wait(30)
+        began_s = time.monotonic()
+        stopped = asking.answered(done, screen, prepared, live)
+    assert time.monotonic() - began_s < 20
+    assert (stopped.exit, stopped.answer) == (Exit.INTERRUPTED, None)
+    assert "Interrupted before mine was answered" in stopped.lines[-1]
+    out.may_go_on.set()
+    live._thread.join(30)
+
+
+def test_without_dead_letters_there_is_an_answer_or_it_is_said_why_not(config):
+    screen, console = Screen("close > 0", timeframe="1day", name="mine"), Console(file=StringIO())
+    none = retry(config, Filters(), console, screen=screen)
+    assert (none.exit, none.answer) == (Exit.INCOMPLETE, None)
+    assert none.lines[0] == "No dead letter to ask for again."
+    assert none.lines[-1].startswith("candlefleet: mine has no answer: ")
+    fill(config, "1day")
+    done = retry(config, Filters(), console, screen=screen)
+    assert (done.exit, done.answer.found) == (Exit.DONE, 1)
+    assert done.lines == ["No dead letter to ask for again."]
 
 
 def test_an_answer_that_cannot_be_kept_is_given_all_the_same(config, monkeypatch):

@@ -167,6 +167,41 @@ def test_on_a_terminal_matches_are_a_table_best_first(tmp_path):
     assert 0 < shown.index("UPPER ") < shown.index("UP ")
 
 
+def test_symbols_are_shown_and_never_commands_to_the_terminal(tmp_path, monkeypatch):
+    monkeypatch.setattr(live, "LOOK_EVERY_S", 0.0)
+    uri, out = str(tmp_path / "store"), Heard()
+    write(uri, [stored("[red]\x1b[2J", RISING, DAYS)])
+    with over(RISES, uri, [], Console(file=out, width=200)) as looking:
+        (line,) = out.lines(1)
+    assert line.startswith("rises: [red]\N{REPLACEMENT CHARACTER}[2J  rank 159.00")
+    console = Console(file=io.StringIO(), markup=False, force_terminal=True, color_system=None)
+    console.print(looking)
+    assert "[red]\N{REPLACEMENT CHARACTER}[2J " in console.file.getvalue()
+
+
+def test_a_table_is_no_longer_than_the_screen_wants_it(tmp_path):
+    uri, console = str(tmp_path / "store"), Console(file=io.StringIO(), width=80)
+    write(uri, ANSWERS)
+    looking = over(Screen("close > 0", timeframe="1day", rank="close", limit=1), uri, [], console)
+    looking._look()
+    console.print(looking)
+    assert len(looking.matches) == 3
+    assert "UPPER " in console.file.getvalue()
+    assert "UP " not in console.file.getvalue()
+
+
+def test_a_look_is_cut_off_where_the_run_is_over(tmp_path):
+    """Or one over many instruments would keep the user waiting for what nobody wants to know any more."""
+    uri = str(tmp_path / "store")
+    write(uri, ANSWERS)
+    with over(RISES, str(tmp_path / "other"), []) as looking:
+        pass
+    looking._store = Store(uri)
+    with pytest.raises(live._Over):
+        looking._look()
+    assert looking.matches == []
+
+
 def test_a_look_that_fails_is_told_once_and_hurts_nobody(tmp_path, monkeypatch):
     """It is tried again with the next receipts, and succeeds once the log can be read again."""
     monkeypatch.setattr(live, "LOOK_EVERY_S", 0.0)
