@@ -29,6 +29,7 @@ HOST = "127.0.0.1"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GONE_WITHIN_S = 5.0
 HEARD_WITHIN_S = 1.0
+FORGOTTEN_AFTER_S = 3_600.0  # what a head that was killed has left
 LOOK_EVERY_S = 0.5  # whether one of Ray's own processes has died: then there is no cluster any more
 
 
@@ -89,6 +90,7 @@ def _start(*, with_dashboard: bool) -> Any:
         "include_log_monitor": False,  # it would carry what actors print to the driver
         "no_monitor": True,  # that is the autoscaler
     }
+    _forget(_sessions(), time.time())
     node: Any = Node(RayParams(**params), head=True, shutdown_at_exit=False, spawn_reaper=True)
     url = f"http://{node.webui_url}" if with_dashboard else None
     _tell({"address": node.gcs_address, "dashboard": url})
@@ -106,6 +108,15 @@ def _need(owner: Any, *names: str) -> None:
 def _sessions() -> Path:
     """Where Ray has a folder for each cluster, by the process that has started it."""
     return _private_folder() / "ray"
+
+
+def _forget(sessions: Path, now_s: float) -> None:
+    """Delete the folders of heads that were killed, an hour after: none of Ray's processes is left then."""
+    for folder in sessions.glob("session_*_*"):
+        with suppress(OSError, ValueError):
+            is_old = folder.stat().st_mtime < now_s - FORGOTTEN_AFTER_S
+            if is_old and not psutil.pid_exists(int(folder.name.rpartition("_")[2])):
+                shutil.rmtree(folder)
 
 
 def _private_folder() -> Path:

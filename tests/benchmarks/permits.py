@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median, quantiles
 from typing import Any
 
@@ -17,8 +17,6 @@ from actors.limiter.actor import Limiter
 from actors.limiter.terms import Fate, Permit, Settlement, Terms
 from actors.market.window import NS_PER_S, Window
 from cluster.crew import CALLERS_AT_MOST
-from cluster.interrupt import interruptible
-from cluster.session import ray_session
 
 FETCHERS = 4
 THREADS = 8
@@ -63,32 +61,35 @@ class Spender:
 
 
 def run(rounds: int) -> None:
-    said: list[str] = []  # within a session, Ray's news and ours would go to the log
-    with (
-        tempfile.TemporaryDirectory(prefix="benchmark-") as folder,
-        interruptible() as interrupt,
-        ray_session(None, interrupt),
-    ):
-        remote: Any = ray.remote
-        limiter = remote(num_cpus=0, max_concurrency=CALLERS_AT_MOST)(Limiter).remote(folder)
-        spenders = [
-            remote(num_cpus=0)(Spender).remote(f"fetcher-{i}", limiter) for i in range(FETCHERS)
-        ]
-        ray.get([spender.spend.remote(1, 0.5) for spender in spenders], timeout=120)  # warm
-        for title, crew, threads in (
-            (f"{FETCHERS} fetchers x {THREADS} threads", spenders, THREADS),
-            ("1 fetcher x 1 thread", spenders[:1], 1),
-        ):
-            each = [_measure(crew, threads) for _ in range(rounds)]
-            rate, middle_ms, late_ms = (median(figures) for figures in zip(*each, strict=True))
-            said.append(
-                f"permits: {title}: {rate:,.0f} a second;"
-                f" added {middle_ms:.2f} ms at the median, {late_ms:.2f} ms at the 99th percentile"
-                f" (medians of {rounds})"
-            )
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
+        ray.init("local", include_dashboard=False, log_to_driver=False)
+        try:
+            said = list(_measured(folder, rounds))
+        finally:
+            ray.shutdown()
     console = Console(width=110, highlight=False)
     for line in said:
         console.print(line)
+
+
+def _measured(folder: str, rounds: int) -> Iterator[str]:
+    remote: Any = ray.remote
+    limiter = remote(num_cpus=0, max_concurrency=CALLERS_AT_MOST)(Limiter).remote(folder)
+    spenders = [
+        remote(num_cpus=0)(Spender).remote(f"fetcher-{i}", limiter) for i in range(FETCHERS)
+    ]
+    ray.get([spender.spend.remote(1, 0.5) for spender in spenders], timeout=120)  # warm
+    for title, crew, threads in (
+        (f"{FETCHERS} fetchers x {THREADS} threads", spenders, THREADS),
+        ("1 fetcher x 1 thread", spenders[:1], 1),
+    ):
+        each = [_measure(crew, threads) for _ in range(rounds)]
+        rate, middle_ms, late_ms = (median(figures) for figures in zip(*each, strict=True))
+        yield (
+            f"permits: {title}: {rate:,.0f} a second;"
+            f" added {middle_ms:.2f} ms at the median, {late_ms:.2f} ms at the 99th percentile"
+            f" (medians of {rounds})"
+        )
 
 
 def _measure(spenders: list[Any], threads: int) -> tuple[float, float, float]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -39,3 +42,15 @@ def test_a_head_finds_our_python_first_even_where_no_venv_is_activated(
     with start_head() as started:  # a shell's script, not Ray
         told, _ = started.communicate(timeout=30)
     assert told.decode().strip() == str(ours)
+
+
+def test_what_killed_heads_have_left_is_deleted_an_hour_after(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    names = [f"session_2026-11-24_10-00-00_000001_{pid}" for pid in (ended.pid, os.getpid())]
+    for name in (*names, "session_latest", "other"):
+        (tmp_path / name / "logs").mkdir(parents=True)
+    head._forget(tmp_path, time.time() + head.FORGOTTEN_AFTER_S - 60)
+    assert len(list(tmp_path.iterdir())) == 4
+    head._forget(tmp_path, time.time() + head.FORGOTTEN_AFTER_S + 60)
+    assert {path.name for path in tmp_path.iterdir()} == {names[1], "session_latest", "other"}

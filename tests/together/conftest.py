@@ -145,6 +145,8 @@ def ray_files(pid: int) -> set[Path]:
     with suppress(psutil.NoSuchProcess):
         for head in psutil.Process(pid).children(recursive=True):
             for session in RAY_SESSIONS.glob(f"session_*_{head.pid}"):
+                if session.stat().st_mtime < head.create_time():
+                    continue  # of another process, which was killed and had this number
                 # `walk` goes on where a folder vanishes meanwhile.
                 paths = (Path(at, name) for at, _, names in os.walk(session) for name in names)
                 found |= {path for path in paths if path.is_file()}
