@@ -110,7 +110,7 @@ def test_an_update_that_was_stopped_or_killed_with_its_daemon_is_finished_by_the
     stopped.terminate()
     _, err = stopped.communicate(timeout=60)
     assert (stopped.returncode, "Traceback" in err) == (Exit.INTERRUPTED, False), err
-    drained = journal.newest()["often"]
+    drained = journal.newest(datetime.now(IST))["often"]
     assert (drained.outcome, drained.missed > 170) == (Outcome.INTERRUPTED, True)
     sent = exchange.judge()["requests"]
     assert len(scheduled.receipts()) == sent < 13
@@ -121,13 +121,19 @@ def test_an_update_that_was_stopped_or_killed_with_its_daemon_is_finished_by_the
     first.kill()
     child.kill()
     first.communicate()
-    killed = journal.newest()["often"]
+    killed = journal.newest(datetime.now(IST))["often"]
     assert killed.outcome is Outcome.RUNNING
     exchange.set_latency(0)
     second = daemon()
     try:
         # A later minute may have come due by now, and stands for the one that was killed.
-        until(lambda: journal.newest()["often"].outcome in (Outcome.DONE, Outcome.SKIPPED), 90)
+        until(
+            lambda: (
+                journal.newest(datetime.now(IST))["often"].outcome
+                in (Outcome.DONE, Outcome.SKIPPED)
+            ),
+            90,
+        )
     finally:
         second.terminate()
         _, err = second.communicate(timeout=60)

@@ -139,7 +139,7 @@ def test_an_attempt_that_cannot_begin_is_put_down_and_told(config: Path) -> None
     assert code == told["attempts"][0]["exit"] != Exit.DONE
     assert told["outcome"] == "failed"
     assert "nightly: failed, " in err
-    newest = Journal(str(config.parent / "store")).newest()["nightly"]
+    newest = Journal(str(config.parent / "store")).newest(datetime.now(UTC))["nightly"]
     assert (newest.outcome, newest.reason) == (Outcome.FAILED, told["reason"])
 
 
@@ -182,12 +182,15 @@ def test_a_changed_config_counts_and_a_broken_one_does_not(
     assert daemon._reread(before) is before
     assert daemon._reread(before) is before
     assert len(said) == 1
-    assert "going on with what it was" in said[0]
+    assert "until it is mended its jobs keep their times, and fail" in said[0]
     config.write_text(yaml.safe_dump(raw | {"schedule": {"jobs": [{"name": "b", "when": FAR}]}}))
     assert [job.name for job in daemon._reread(before).schedule.jobs] == ["b"]
     config.write_text(yaml.safe_dump(raw | {"store": str(config.parent / "other")}))
     assert daemon._reread(before) is before
     assert "another store" in said[-1]
+    config.write_text("store: [")
+    assert daemon._reread(before) is before
+    assert len(said) == 3  # it had been well in between
 
 
 def test_the_jobs_are_printed_for_others_to_start(config: Path) -> None:
