@@ -44,10 +44,19 @@ def heed(
             record = Record(job=job.name, occasion=occasion, outcome=Outcome.RUNNING)
         elif record.outcome.is_over:
             return record
+        is_resumed = bool(record.attempts)
         record, defect = record.begun(clock.now()), None
         journal.write(record)
         try:
-            came = attempt(job, config, occasion, clock=clock, console=console, address=address)
+            came = attempt(
+                job,
+                config,
+                occasion,
+                clock=clock,
+                console=console,
+                address=address,
+                is_resumed=is_resumed,
+            )
         except CandlefleetError as error:
             came = Came(_exit_of(error), str(error))
         except KeyboardInterrupt:

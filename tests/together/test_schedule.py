@@ -146,3 +146,19 @@ def test_an_update_that_was_stopped_or_killed_with_its_daemon_is_finished_by_the
     assert len(scheduled.rows()) == 10  # five symbols, two timeframes
     assert exchange.judge()["requests"] <= 15 + 2  # what was under way just then
     assert_gone(family)
+    _asks_the_screens_of_one_killed_before_it_came_to_them(scheduled, answer)
+
+
+def _asks_the_screens_of_one_killed_before_it_came_to_them(scan: Scan, answer: Path) -> None:
+    journal, sent = Journal(str(scan.store)), scan.exchange.judge()["requests"]
+    now = datetime.now(IST).replace(microsecond=0)
+    killed = Record(job="often", occasion=now, outcome=Outcome.RUNNING).begun(now)
+    journal.write(killed)
+    answer.unlink()
+    once = [sys.executable, "-P", "-m", "cluster", "schedule", "config.yaml", "--once", "often"]
+    subprocess.run(once, cwd=scan.folder, check=True, timeout=60)
+    ended = journal.read("often", now)
+    assert ended is not None
+    assert (ended.outcome, len(ended.attempts)) == (Outcome.DONE, 2)
+    assert answer.exists()
+    assert scan.exchange.judge()["requests"] == sent
