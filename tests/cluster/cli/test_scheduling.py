@@ -19,6 +19,9 @@ from actors.market.errors import UsageError
 from cluster.cli.scheduling import schedule
 from cluster.config import load
 from cluster.exit import Exit
+from cluster.interrupt import Interrupt
+from cluster.schedule import daemon as daemon_room
+from cluster.schedule.agenda import Due
 from cluster.schedule.daemon import Daemon
 from cluster.schedule.heed import heed
 from cluster.schedule.listing import look, table
@@ -191,6 +194,20 @@ def test_a_changed_config_counts_and_a_broken_one_does_not(
     config.write_text("store: [")
     assert daemon._reread(before) is before
     assert len(said) == 3  # it had been well in between
+
+
+def test_a_run_that_hangs_is_stopped_and_then_killed(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon_room, "RUN_ENDS_WITHIN_S", 0.0)
+    monkeypatch.setattr(daemon_room, "DRAINED_WITHIN_S", 0.1)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(99)"
+    said: list[str] = []
+    settings = load(config)
+    due = Due(settings.schedule.jobs[0], datetime.now(UTC), 0)
+    hangs = Daemon(lambda: settings, [sys.executable, "-c", deaf], said.append)
+    assert hangs._perform(Interrupt(), due) in (-signal.SIGTERM, -signal.SIGKILL)
+    assert said == ["nightly has had 0 hours"]
 
 
 def test_the_jobs_are_printed_for_others_to_start(config: Path) -> None:
