@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +104,11 @@ class Folder:
                     return content
             except FileNotFoundError:
                 return None
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        with _refusing(self.uri, f"{name} cannot be deleted"), suppress(FileNotFoundError):
+            self._files.delete_file(self._place(name))
 
     def remove(self, name: str) -> None:
         """Delete a folder directly inside, and all that is in it."""

@@ -111,8 +111,8 @@ def _heed(
         end_with_parent()
         at = datetime.fromisoformat(occasion)
     else:
-        newest = Journal(config.store).newest().get(name)
-        at = occasion_now(job, newest, datetime.now(UTC).replace(microsecond=0))
+        now = datetime.now(UTC).replace(microsecond=0)
+        at = occasion_now(job, Journal(config.store).newest(now).get(name), now)
     is_retried = occasion is not None
     record = heed(job, config, at, console(), address=address, is_retried=is_retried)
     if occasion is None:  # or a daemon says it

@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from signal import SIGTERM
 
 from actors.market.clock import MACHINE
-from actors.market.errors import CandlefleetError, UsageError
+from actors.market.errors import CandlefleetError
 from actors.market.sessions import IST
 from actors.writer.folder import absolute
 from cluster.config import RunConfig
@@ -31,9 +31,15 @@ from cluster.schedule.locks import is_at_work, only_daemon
 from cluster.schedule.record import Outcome
 
 LOOK_EVERY = timedelta(seconds=30)
+#: Those whom nobody has reached: a webhook is often down for the same reason as the provider.
+TELL_AGAIN_EVERY = timedelta(minutes=10)
 #: A run that is asked to stop ends its requests under way, commits them and leaves Ray.
 DRAINED_WITHIN_S = 180.0
+#: Who is at it for longer is asked to drain, and goes on with a new process; who hangs does not hold up all.
+RUN_ENDS_WITHIN_S = 12 * 3600.0
 _TURN_S = 0.25
+#: A daemon outlives them: at the next look they may be over.
+_PASSING = (CandlefleetError, OSError)
 
 
 @dataclass(slots=True)
@@ -43,7 +49,9 @@ class Daemon:
     load: Callable[[], RunConfig]  # reads the config, which may have changed; raises UsageError
     once: Sequence[str]  # the command that heeds an occasion, up to `--once`
     say: Say
-    _trouble: str = field(default="", init=False)  # as it was told last
+    _troubles: list[str] = field(default_factory=list, init=False)  # of this look
+    _told: list[str] = field(default_factory=list, init=False)  # of the one before
+    _tell_at: datetime = field(default_factory=MACHINE.now, init=False)
 
     def run(self) -> Exit:
         """Until SIGTERM or SIGINT, for which a run that is under way drains.
@@ -63,12 +71,15 @@ class Daemon:
         return Exit.INTERRUPTED if was_cut_off else Exit.DONE
 
     def _reread(self, config: RunConfig) -> RunConfig:
+        """With which each look begins."""
+        self._told, self._troubles = self._troubles, []
         try:
             fresh = self.load()
-        except UsageError as error:
-            self._complain(f"{error}; going on with what it was")
+            is_other = absolute(fresh.store) != absolute(config.store)
+        except _PASSING as error:
+            self._complain(f"{error}; until it is mended its jobs keep their times, and fail")
             return config
-        if absolute(fresh.store) != absolute(config.store):
+        if is_other:
             self._complain("the config names another store now; for that, start anew")
             return config
         return fresh
@@ -77,18 +88,23 @@ class Daemon:
         """What became of what was due; None if nothing was, or nothing can be done now."""
         try:
             if is_at_work(config.store):
+                self._complain("another process does a job of it; waiting for its end")
                 return None
             keeper = Keeper(config, partial(self._perform, interrupt), self.say)
             record = keeper.look()
-        except CandlefleetError as error:  # the store is out of reach
+            if record is None and MACHINE.now() >= self._tell_at:
+                self._tell_at = MACHINE.now() + TELL_AGAIN_EVERY
+                keeper.tell_again()
+        except _PASSING as error:  # the store is out of reach, or the machine short of something
             self._complain(str(error))
             return None
         return None if record is None else record.outcome
 
     def _complain(self, trouble: str) -> None:
-        if trouble != self._trouble:
+        """Say it, unless it was so at the last look already."""
+        if trouble not in self._told:
             self.say(trouble)
-        self._trouble = trouble
+        self._troubles.append(trouble)
 
     def _perform(self, interrupt: Interrupt, due: Due) -> int:
         words = ["--once", due.job.name, "--occasion", due.occasion.isoformat()]
@@ -99,12 +115,16 @@ class Daemon:
             start_new_session=True,  # Ctrl-C is for us, who ask it to drain
         )
         assert child.stdin is not None
+        end_s = time.monotonic() + RUN_ENDS_WITHIN_S
         with child.stdin:
             while True:
                 try:
                     return child.wait(_TURN_S)
                 except subprocess.TimeoutExpired:
                     if interrupt:
+                        return _drained(child)
+                    if time.monotonic() > end_s:
+                        self.say(f"{due.job.name} has had {RUN_ENDS_WITHIN_S / 3600:g} hours")
                         return _drained(child)
 
 
@@ -120,6 +140,10 @@ def end_with_parent() -> None:
         while os.read(0, 1024):
             pass
         os.kill(os.getpid(), SIGTERM)
+        time.sleep(DRAINED_WITHIN_S)
+        os.kill(
+            os.getpid(), SIGTERM
+        )  # the second ends it at once: one that hangs must not keep the lock
 
     threading.Thread(target=watch, daemon=True).start()
 

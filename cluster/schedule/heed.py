@@ -34,7 +34,8 @@ def heed(
     """Make one attempt, unless the occasion is over by now; one process of this machine at a time.
 
     Whoever is to be told of it is told; where it `is_retried`, of a failure only once its time is over.
-    Raises UsageError if another does not come to its end, and KeyboardInterrupt once that is written down.
+    Raises UsageError if another does not come to its end; KeyboardInterrupt, or what nobody expected, once
+    that is written down.
     """
     with at_work(config.store):
         journal = Journal(config.store)
@@ -43,21 +44,36 @@ def heed(
             record = Record(job=job.name, occasion=occasion, outcome=Outcome.RUNNING)
         elif record.outcome.is_over:
             return record
-        record = record.begun(clock.now())
+        is_resumed = bool(record.attempts)
+        record, defect = record.begun(clock.now()), None
         journal.write(record)
         try:
-            came = attempt(job, config, occasion, clock=clock, console=console, address=address)
+            came = attempt(
+                job,
+                config,
+                occasion,
+                clock=clock,
+                console=console,
+                address=address,
+                is_resumed=is_resumed,
+            )
         except CandlefleetError as error:
             came = Came(_exit_of(error), str(error))
         except KeyboardInterrupt:
             journal.write(_ended(record, Came(Exit.INTERRUPTED, ""), clock.now()))
             raise
+        except Exception as error:  # noqa: BLE001  # raised below, once it is written down and told
+            came = Came(Exit.INCOMPLETE, f"{type(error).__name__}, a defect: see what it printed")
+            defect = error
         record = _ended(record, came, clock.now())
         journal.write(record)
         if record.outcome.is_over or not (is_retried and again_at(job, record)):
             record = tell(config, record, clock.now(), console.print)
             journal.write(record)
-        return record
+        journal.prune(job.name)
+    if defect is not None:
+        raise defect
+    return record
 
 
 def _ended(record: Record, came: Came, now: datetime) -> Record:

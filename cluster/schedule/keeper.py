@@ -13,7 +13,7 @@ from cluster.config import RunConfig
 from cluster.exit import Exit
 from cluster.schedule.agenda import Due, again_at, due, next_look
 from cluster.schedule.record import Journal, Outcome, Record
-from cluster.schedule.telling import tell
+from cluster.schedule.telling import is_untold, tell
 
 #: Heeds an occasion, and returns the exit code of who did.
 Perform = Callable[[Due], int]
@@ -37,17 +37,29 @@ class Keeper:
         if not (found := due(jobs, newest, self.clock.now())):
             return None
         first = found[0]
-        self._begin(journal, first, newest[first.job.name])
+        begun = self._begin(journal, first, newest[first.job.name])
         code = self.perform(first)
-        return self._settled(journal, first, code)
+        return self._settled(journal, first, begun, code)
+
+    def tell_again(self) -> None:
+        """Tell of each job's latest occasion whom nobody has reached so far."""
+        journal, now = Journal(self.config.store), self.clock.now()
+        newest = journal.newest(now)
+        for job in self.config.schedule.jobs:
+            record = newest.get(job.name)
+            if record is None or again_at(job, record) is not None:
+                continue
+            if is_untold(self.config, record):
+                journal.write(tell(self.config, record, now, self.say))
 
     def next_look(self) -> datetime:
         """When there will be something to do, if nothing is now."""
-        newest = Journal(self.config.store).newest()
-        return next_look(self.config.schedule.jobs, newest, self.clock.now())
+        now = self.clock.now()
+        return next_look(self.config.schedule.jobs, Journal(self.config.store).newest(now), now)
 
     def _with_new_ones(self, journal: Journal) -> Mapping[str, Record]:
-        newest, now = journal.newest(), self.clock.now().replace(microsecond=0)
+        now = self.clock.now().replace(microsecond=0)
+        newest = journal.newest(now)
         for job in self.config.schedule.jobs:
             if job.name not in newest:
                 added = Record(job=job.name, occasion=now, outcome=Outcome.ADDED)
@@ -56,30 +68,35 @@ class Keeper:
                 self.say(f"{job.name}: from now on, {job.when}")
         return newest
 
-    def _begin(self, journal: Journal, first: Due, newest: Record) -> None:
+    def _begin(self, journal: Journal, first: Due, newest: Record) -> Record:
         said = said_of(first)
         if newest.occasion == first.occasion:
             self.say(f"{said}: attempt {len(newest.attempts) + 1}")
-            return
+            # Of a process that leaves no word it must not be said that it failed long ago.
+            begun = replace(newest, outcome=Outcome.RUNNING, reason="")
+            journal.write(begun)
+            return begun
         if newest.outcome is Outcome.RUNNING:  # or it would say so for ever
             reason = "its process died; a later one stands for it"
             journal.write(replace(newest, outcome=Outcome.INTERRUPTED, reason=reason))
         missed = f", for {first.missed} missed before it too" if first.missed else ""
         self.say(f"{said}: due{missed}")
-        journal.write(
-            Record(
-                job=first.job.name,
-                occasion=first.occasion,
-                outcome=Outcome.RUNNING,
-                missed=first.missed,
-            )
+        begun = Record(
+            job=first.job.name,
+            occasion=first.occasion,
+            outcome=Outcome.RUNNING,
+            missed=first.missed,
         )
+        journal.write(begun)
+        return begun
 
-    def _settled(self, journal: Journal, done: Due, code: int) -> Record:
+    def _settled(self, journal: Journal, done: Due, begun: Record, code: int) -> Record:
         """The record that whoever performed has left; or if they did not come to that, one in their place."""
-        record = journal.read(done.job.name, done.occasion)
-        assert record is not None
+        # Somebody may have deleted it, and the store with it, meanwhile.
+        record = journal.read(done.job.name, done.occasion) or begun
         if record.outcome is Outcome.RUNNING:
+            if len(record.attempts) == len(begun.attempts):  # it died before it began
+                record = record.begun(self.clock.now())
             is_stopped = code in (Exit.INTERRUPTED, -signal.SIGTERM)
             outcome = Outcome.INTERRUPTED if is_stopped else Outcome.FAILED
             how = f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -14,7 +14,7 @@ from cluster.config.schedule import JobSettings
 from cluster.exit import Exit
 from cluster.schedule.agenda import again_at, due
 from cluster.schedule.health import Health
-from cluster.schedule.locks import daemon_of
+from cluster.schedule.locks import daemon_of, is_at_work
 from cluster.schedule.record import Journal, Outcome, Record
 from cluster.schedule.telling import standing
 from cluster.wording import printable
@@ -81,11 +81,11 @@ class Listing:
 
 def look(config: RunConfig, now: datetime) -> Listing:
     journal = Journal(config.store)
-    newest, daemon = journal.newest(), daemon_of(config.store)
+    newest, daemon = journal.newest(now), daemon_of(config.store)
     jobs = config.schedule.jobs
     # One that was never added was never due either.
     late = {each.job.name for each in due(jobs, newest, now - OVERDUE_AFTER)}
-    late = set() if daemon is not None else late
+    late = set() if daemon is not None or is_at_work(config.store) else late
     return Listing(
         store=config.store,
         daemon=daemon,

@@ -94,6 +94,8 @@ def _is_held(path: Path) -> bool:
         lock.acquire()
     except Timeout:
         return True
+    except OSError as error:  # another user's
+        raise UsageError(f"cannot be looked at ({error.strerror})", str(path)) from error
     lock.release()
     return False
 

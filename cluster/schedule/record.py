@@ -21,6 +21,9 @@ ROOM = "schedule"  # of the store
 _STAMP = "%Y%m%d-%H%M%S"  # in India: names sort by time
 _STAMP_CHARS = 15
 
+#: Of each job: more than a year's of a daily one. Whoever looks at the schedule lists them all.
+KEPT = 400
+
 
 class Outcome(StrEnum):
     ADDED = "added"  # no occasion: from this moment on the job's occasions count
@@ -109,13 +112,24 @@ class Journal:
     def read(self, job: str, occasion: datetime) -> Record | None:
         return self._read(Record(job=job, occasion=occasion, outcome=Outcome.ADDED).name)
 
-    def newest(self) -> dict[str, Record]:
-        """Of every job that ever was, by its name."""
+    def newest(self, now: datetime) -> dict[str, Record]:
+        """Of every job that ever was, by its name.
+
+        Those later than `now` do not count: a clock was ahead, and no job would be due until then.
+        """
         found: dict[str, Record] = {}
         for name in reversed(self._folder.names()):
+            if name[:_STAMP_CHARS] > f"{now.astimezone(IST):{_STAMP}}":
+                continue
             if _job_of(name) not in found and (record := self._read(name)) is not None:
                 found[record.job] = record
         return found
+
+    def prune(self, job: str, kept: int = KEPT) -> None:
+        """Delete all but the `kept` newest ones of a job."""
+        mine = [name for name in self._folder.names() if _job_of(name) == job]
+        for name in mine[:-kept]:
+            self._folder.delete(name)
 
     def since(self) -> datetime | None:
         """The earliest occasion of all: from when on somebody has looked after the store."""

@@ -17,7 +17,7 @@ from cluster.schedule.sessions import sessions
 from cluster.wording import counted
 
 _CALENDAR = timedelta(days=100)  # as far back as freshness looks, and some days
-_RECENT = 50  # records in which it may stand that somebody was told of the same stale day
+_RECENT = 20  # records in which it may stand that somebody was told of the same stale day
 
 
 def tell(config: RunConfig, record: Record, now: datetime, say: Callable[[str], None]) -> Record:
@@ -37,10 +37,19 @@ def tell(config: RunConfig, record: Record, now: datetime, say: Callable[[str], 
         found, already = list(events(record, config.store)), set()
     for event in found:
         delivered = notice.tell(notify, event, already | set(told))
-        told += [mark for mark in delivered.told if mark not in told]
+        # What still stands takes its marks along, or they would go out of sight.
+        marks = (*(mark for mark in sorted(already) if mark.startswith(event.id)), *delivered.told)
+        told += [mark for mark in marks if mark not in told]
         for trouble in delivered.failed:
             say(f"not told of {event.kind}: {trouble}")
     return replace(record, told=tuple(told))
+
+
+def is_untold(config: RunConfig, record: Record) -> bool:
+    """Whether somebody who wants to does not know of it yet: telling died, or they were out of reach."""
+    wanted = {kind for listener in config.schedule.notify for kind in listener.events}
+    found = events(record, config.store)
+    return any(event.kind in wanted and event.id not in record.told for event in found)
 
 
 def standing(config: RunConfig, journal: Journal, now: datetime) -> health.Health:

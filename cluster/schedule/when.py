@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from actors.market.sessions import IST
@@ -119,7 +120,7 @@ class When:
 
     def after(self, moment: datetime) -> datetime:
         """The first one later than `moment`, which must carry a zone; in India's."""
-        found: datetime | None = self._trigger().get_next_fire_time(
+        found: datetime | None = _trigger(self).get_next_fire_time(
             None, moment.astimezone(IST) + _A_MOMENT
         )
         assert found is not None, "parse refuses what never comes"
@@ -158,22 +159,6 @@ class When:
             for minute in self.minutes:
                 yield datetime.combine(day, time(hour, minute, tzinfo=IST))
 
-    def _trigger(self) -> CronTrigger:
-        from apscheduler.triggers.cron import CronTrigger
-
-        def listed(values: Sequence[int]) -> str:
-            return ",".join(map(str, values))
-
-        return CronTrigger(
-            minute=listed(self.minutes),
-            hour=listed(self.hours),
-            day=listed(self.days),
-            month=listed(self.months),
-            # By name: the library's numbers begin on Monday.
-            day_of_week=",".join(_WEEKDAYS[day] for day in self.weekdays),
-            timezone=IST,
-        )
-
 
 def _cron_of(text: str) -> str:
     if match := _DAILY.fullmatch(text):
@@ -184,3 +169,21 @@ def _cron_of(text: str) -> str:
         day = _WEEKDAYS.index(match["day"][:3])
         return f"{int(match['minute'])} {int(match['hour'])} * * {day}"
     return text
+
+
+@lru_cache(64)
+def _trigger(when: When) -> CronTrigger:
+    from apscheduler.triggers.cron import CronTrigger
+
+    def listed(values: Sequence[int]) -> str:
+        return ",".join(map(str, values))
+
+    return CronTrigger(
+        minute=listed(when.minutes),
+        hour=listed(when.hours),
+        day=listed(when.days),
+        month=listed(when.months),
+        # By name: the library's numbers begin on Monday.
+        day_of_week=",".join(_WEEKDAYS[day] for day in when.weekdays),
+        timezone=IST,
+    )

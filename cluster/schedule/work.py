@@ -86,9 +86,11 @@ def attempt(
     clock: Clock,
     console: Console,
     address: str | None = None,
+    is_resumed: bool = False,
 ) -> Came:
     """Do what the job says. Raises CandlefleetError as a run does.
 
+    Where it `is_resumed`, an earlier attempt may have fetched everything and not come to its screens.
     A screen that cannot be asked, or whose answer cannot be written, is refused before anything is fetched.
     """
     config, store = _giving_way(config), Store(config.store)
@@ -96,9 +98,10 @@ def attempt(
     at = Occasion(job.name, occasion)
     do = _update if job.what == "update" else _full
     came = do(config, at, clock, console, address)
-    if came.skipped or came.exit not in _ENDED:
+    is_over = came.skipped and not (is_resumed and asked)
+    if is_over or came.exit not in _ENDED:
         return came
-    return replace(came, found={each.name: each.ask(store, clock) for each in asked})
+    return replace(came, skipped=False, found={each.name: each.ask(store, clock) for each in asked})
 
 
 def _giving_way(config: RunConfig) -> RunConfig:

@@ -110,7 +110,7 @@ def test_an_update_that_was_stopped_or_killed_with_its_daemon_is_finished_by_the
     stopped.terminate()
     _, err = stopped.communicate(timeout=60)
     assert (stopped.returncode, "Traceback" in err) == (Exit.INTERRUPTED, False), err
-    drained = journal.newest()["often"]
+    drained = journal.newest(datetime.now(IST))["often"]
     assert (drained.outcome, drained.missed > 170) == (Outcome.INTERRUPTED, True)
     sent = exchange.judge()["requests"]
     assert len(scheduled.receipts()) == sent < 13
@@ -121,13 +121,19 @@ def test_an_update_that_was_stopped_or_killed_with_its_daemon_is_finished_by_the
     first.kill()
     child.kill()
     first.communicate()
-    killed = journal.newest()["often"]
+    killed = journal.newest(datetime.now(IST))["often"]
     assert killed.outcome is Outcome.RUNNING
     exchange.set_latency(0)
     second = daemon()
     try:
         # A later minute may have come due by now, and stands for the one that was killed.
-        until(lambda: journal.newest()["often"].outcome in (Outcome.DONE, Outcome.SKIPPED), 90)
+        until(
+            lambda: (
+                journal.newest(datetime.now(IST))["often"].outcome
+                in (Outcome.DONE, Outcome.SKIPPED)
+            ),
+            90,
+        )
     finally:
         second.terminate()
         _, err = second.communicate(timeout=60)
@@ -140,3 +146,19 @@ def test_an_update_that_was_stopped_or_killed_with_its_daemon_is_finished_by_the
     assert len(scheduled.rows()) == 10  # five symbols, two timeframes
     assert exchange.judge()["requests"] <= 15 + 2  # what was under way just then
     assert_gone(family)
+    _asks_the_screens_of_one_killed_before_it_came_to_them(scheduled, answer)
+
+
+def _asks_the_screens_of_one_killed_before_it_came_to_them(scan: Scan, answer: Path) -> None:
+    journal, sent = Journal(str(scan.store)), scan.exchange.judge()["requests"]
+    now = datetime.now(IST).replace(microsecond=0)
+    killed = Record(job="often", occasion=now, outcome=Outcome.RUNNING).begun(now)
+    journal.write(killed)
+    answer.unlink()
+    once = [sys.executable, "-P", "-m", "cluster", "schedule", "config.yaml", "--once", "often"]
+    subprocess.run(once, cwd=scan.folder, check=True, timeout=60)
+    ended = journal.read("often", now)
+    assert ended is not None
+    assert (ended.outcome, len(ended.attempts)) == (Outcome.DONE, 2)
+    assert answer.exists()
+    assert scan.exchange.judge()["requests"] == sent

@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from cluster.config import RunConfig
 from cluster.config.schedule import JobSettings
 from cluster.exit import Exit
+from cluster.schedule.daemon import DRAINED_WITHIN_S, RUN_ENDS_WITHIN_S
 from cluster.schedule.emit.place import Place
 from cluster.schedule.when import When
 
 #: Between a run that failed and the next try.
 RETRY_AFTER_S = 600
-#: A run that is stopped stores what it has fetched first.
-STOP_AFTER_S = 120
 
 #: Of systemd's days, by cron's numbers.
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
@@ -118,11 +117,10 @@ def _service(place: Place, job: JobSettings) -> Iterator[str]:
     if tries:
         yield "Restart=on-failure"
         yield f"RestartSec={RETRY_AFTER_S}"
-        yield "# A config or a token that is refused is refused again."
-        yield f"RestartPreventExitStatus={Exit.USAGE} {Exit.REFUSED}"
     yield "# It stops its own children once what they have fetched is stored."
     yield "KillMode=mixed"
-    yield f"TimeoutStopSec={STOP_AFTER_S}"
+    yield f"TimeoutStartSec={RUN_ENDS_WITHIN_S:.0f}"
+    yield f"TimeoutStopSec={DRAINED_WITHIN_S:.0f}"
 
 
 def _most_within(when: When, seconds: float) -> int:

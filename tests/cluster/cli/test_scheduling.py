@@ -19,6 +19,9 @@ from actors.market.errors import UsageError
 from cluster.cli.scheduling import schedule
 from cluster.config import load
 from cluster.exit import Exit
+from cluster.interrupt import Interrupt
+from cluster.schedule import daemon as daemon_room
+from cluster.schedule.agenda import Due
 from cluster.schedule.daemon import Daemon
 from cluster.schedule.heed import heed
 from cluster.schedule.listing import look, table
@@ -139,7 +142,7 @@ def test_an_attempt_that_cannot_begin_is_put_down_and_told(config: Path) -> None
     assert code == told["attempts"][0]["exit"] != Exit.DONE
     assert told["outcome"] == "failed"
     assert "nightly: failed, " in err
-    newest = Journal(str(config.parent / "store")).newest()["nightly"]
+    newest = Journal(str(config.parent / "store")).newest(datetime.now(UTC))["nightly"]
     assert (newest.outcome, newest.reason) == (Outcome.FAILED, told["reason"])
 
 
@@ -182,12 +185,29 @@ def test_a_changed_config_counts_and_a_broken_one_does_not(
     assert daemon._reread(before) is before
     assert daemon._reread(before) is before
     assert len(said) == 1
-    assert "going on with what it was" in said[0]
+    assert "until it is mended its jobs keep their times, and fail" in said[0]
     config.write_text(yaml.safe_dump(raw | {"schedule": {"jobs": [{"name": "b", "when": FAR}]}}))
     assert [job.name for job in daemon._reread(before).schedule.jobs] == ["b"]
     config.write_text(yaml.safe_dump(raw | {"store": str(config.parent / "other")}))
     assert daemon._reread(before) is before
     assert "another store" in said[-1]
+    config.write_text("store: [")
+    assert daemon._reread(before) is before
+    assert len(said) == 3  # it had been well in between
+
+
+def test_a_run_that_hangs_is_stopped_and_then_killed(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon_room, "RUN_ENDS_WITHIN_S", 0.0)
+    monkeypatch.setattr(daemon_room, "DRAINED_WITHIN_S", 0.1)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(99)"
+    said: list[str] = []
+    settings = load(config)
+    due = Due(settings.schedule.jobs[0], datetime.now(UTC), 0)
+    hangs = Daemon(lambda: settings, [sys.executable, "-c", deaf], said.append)
+    assert hangs._perform(Interrupt(), due) in (-signal.SIGTERM, -signal.SIGKILL)
+    assert said == ["nightly has had 0 hours"]
 
 
 def test_the_jobs_are_printed_for_others_to_start(config: Path) -> None:

@@ -206,7 +206,9 @@ def test_a_service_starts_the_job_from_here(place: Place, config: RunConfig) -> 
     assert (found["Type"], found["KillMode"], found["SuccessExitStatus"]) == (
         *("oneshot", "mixed", "130"),
     )
-    assert (found["Restart"], found["RestartPreventExitStatus"]) == ("on-failure", "2 3")
+    # Whatever it failed for: a store may be busy, a token renewed meanwhile.
+    assert found["Restart"] == "on-failure"
+    assert "RestartPreventExitStatus" not in found
     assert int(found["StartLimitIntervalSec"]) == daily.retry_for_s
     assert "Restart" not in unit(systemd.service(place, weekly))  # it is never tried again
     assert unit(systemd.timer(place, daily))["Persistent"] == "true"

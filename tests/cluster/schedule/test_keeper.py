@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -70,12 +71,35 @@ def test_a_process_that_left_no_word_is_put_down(
     at = MONDAY + timedelta(minutes=1)
     record = kept.look(at, code)
     assert record is not None
-    assert record == kept.journal.newest()["nightly"]
+    assert record == kept.journal.newest(at)["nightly"]
     assert (record.outcome, record.reason, record.attempts[0].exit) == (outcome, said, code)
     if outcome is Outcome.FAILED:  # tried again, but not at once
         assert kept.look(at + timedelta(minutes=1)) is None
     assert kept.look(at + timedelta(minutes=6), code) is not None
     assert [due.occasion for due in kept.done] == [MONDAY, MONDAY]
+    again = kept.journal.read("nightly", MONDAY)
+    assert again is not None
+    assert (again.outcome, len(again.attempts)) == (outcome, 2)  # so that its tries have an end
+
+
+def test_a_store_deleted_in_mid_update_ends_no_daemon(kept: Kept) -> None:
+    kept.look(MONDAY - timedelta(minutes=1))
+
+    def perform(_due: Due) -> int:
+        shutil.rmtree(kept.config.store)
+        return 1
+
+    now = Clock.at(MONDAY + timedelta(minutes=1))
+    record = Keeper(kept.config, perform, kept.said.append, now).look()
+    assert record is not None
+    assert record.outcome is Outcome.FAILED
+
+
+def test_a_clock_that_was_years_ahead_holds_up_no_job(kept: Kept) -> None:
+    kept.look(MONDAY - timedelta(minutes=1))
+    kept.journal.write(Record(job="nightly", occasion=MONDAY + 999 * DAY, outcome=Outcome.DONE))
+    kept.look(MONDAY + timedelta(minutes=1))
+    assert [due.occasion for due in kept.done] == [MONDAY]
 
 
 def test_what_a_later_occasion_stands_for_is_not_said_to_be_running(kept: Kept) -> None:

@@ -10,6 +10,7 @@ from cluster.schedule.record import Journal, Outcome, Record
 from tests.bucket import NAME
 
 MONDAY = datetime(2024, 1, 22, 18, 0, tzinfo=IST)
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def record(job: str, days: int, outcome: Outcome = Outcome.DONE) -> Record:
@@ -18,7 +19,7 @@ def record(job: str, days: int, outcome: Outcome = Outcome.DONE) -> Record:
 
 def check(store: str) -> None:
     journal = Journal(store)
-    assert journal.newest() == {}
+    assert journal.newest(NOW) == {}
     assert journal.last(5) == []
     full = (
         Record(job="a-b", occasion=MONDAY, outcome=Outcome.RUNNING, missed=3, told=("x",))
@@ -36,12 +37,19 @@ def check(store: str) -> None:
         journal.write(each)
     assert journal.read("a-b", MONDAY.astimezone(UTC)) == full
     assert journal.read("a-b", MONDAY + timedelta(seconds=1)) is None
-    assert journal.newest() == {"a-b": full, "a": record("a", 2, Outcome.SKIPPED)}
+    assert journal.newest(NOW) == {"a-b": full, "a": record("a", 2, Outcome.SKIPPED)}
     assert journal.last(2) == [record("a", 2, Outcome.SKIPPED), record("a", 1)]
     again = full.begun(MONDAY + timedelta(minutes=5))
     journal.write(again)
-    assert journal.newest()["a-b"] == again
+    assert journal.newest(NOW)["a-b"] == again
     assert [attempt.exit for attempt in again.attempts] == [1, None]
+    assert journal.newest(MONDAY)["a-b"] == again
+    assert "a" not in journal.newest(MONDAY)  # a clock was ahead: it does not count yet
+    journal.prune("a-b")
+    assert len(journal.last(9)) == 4
+    journal.prune("a-b", kept=1)
+    assert [each for each in journal.last(9) if each.job == "a-b"] == [again]
+    assert journal.newest(NOW)["a"] == record("a", 2, Outcome.SKIPPED)
 
 
 def test_what_is_written_is_read_again_and_the_newest_of_each_job_found(tmp_path: Path) -> None:
@@ -62,4 +70,4 @@ def test_what_others_have_written_there_is_passed_over(tmp_path: Path, content: 
     stranger = journal._folder.read(record("a", 0).name)
     assert stranger is not None
     (tmp_path / "schedule" / "20260102-000000-a.json").write_bytes(stranger)  # under another name
-    assert journal.newest() == {"a": record("a", 0)}
+    assert journal.newest(NOW) == {"a": record("a", 0)}

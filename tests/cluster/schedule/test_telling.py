@@ -17,8 +17,9 @@ from actors.market.sessions import IST
 from cluster.config import RunConfig, load
 from cluster.schedule.agenda import again_at, occasion_now
 from cluster.schedule.heed import heed
+from cluster.schedule.keeper import Keeper
 from cluster.schedule.record import Journal, Outcome, Record
-from cluster.schedule.telling import tell
+from cluster.schedule.telling import is_untold, tell
 
 MONDAY = datetime(2024, 1, 22, 18, 0, tzinfo=IST)
 MINUTE = timedelta(minutes=1)
@@ -50,7 +51,7 @@ def messages(heard: Path) -> list[dict[str, Any]]:
 
 def attempt(config: RunConfig, now: datetime, *, is_retried: bool) -> Record:
     (job,) = config.schedule.jobs
-    at = occasion_now(job, Journal(config.store).newest().get(job.name), now)
+    at = occasion_now(job, Journal(config.store).newest(now).get(job.name), now)
     return heed(job, config, at, Console(), clock=Clock.at(now), is_retried=is_retried)
 
 
@@ -71,7 +72,7 @@ def test_a_failure_is_told_once_when_no_attempt_is_to_come(config: RunConfig, he
     )
     assert "nightly of Mon 22 Jan 18:00 failed after 2 attempts: " in told["text"]
     assert "nosuch" in told["text"]
-    assert Journal(config.store).newest()["nightly"].told == second.told != ()
+    assert Journal(config.store).newest(at)["nightly"].told == second.told != ()
 
 
 def test_by_hand_it_is_told_at_once_and_not_again_by_the_next_attempt(
@@ -104,3 +105,32 @@ def test_matches_are_told_and_a_stale_store_once_for_all_occasions(
     stale = [told["text"] for told in messages(heard) if told["kind"] == "stale"]
     assert len(stale) == len(set(stale)) == len(kinds) - 2 > 0
     assert said == []
+
+
+def test_whom_nobody_reached_is_told_later_and_then_no_more(config: RunConfig, heard: Path) -> None:
+    heard.mkdir()  # so that nothing can be written there
+    attempt(config, MONDAY, is_retried=False)
+    record = attempt(config, MONDAY + 6 * MINUTE, is_retried=False)  # its time is over then
+    assert (record.outcome, is_untold(config, record)) == (Outcome.FAILED, True)
+    keeper = Keeper(config, lambda _: 0, lambda _: None, Clock.at(MONDAY + timedelta(hours=1)))
+    keeper.tell_again()
+    heard.rmdir()
+    for _ in range(2):
+        keeper.tell_again()
+        assert [told["kind"] for told in messages(heard)].count("failure") == 1
+    (job,) = config.schedule.jobs
+    told = Journal(config.store).read(job.name, MONDAY)
+    assert told is not None
+    assert not is_untold(config, told)
+
+
+def test_a_stale_store_is_told_once_however_often_a_job_runs(
+    config: RunConfig, heard: Path
+) -> None:
+    journal = Journal(config.store)
+    journal.write(Record(job="nightly", occasion=MONDAY, outcome=Outcome.ADDED))
+    at = MONDAY + timedelta(days=1, hours=2)
+    for minute in range(50):
+        record = Record(job="often", occasion=at + minute * MINUTE, outcome=Outcome.DONE)
+        journal.write(tell(config, record, at + minute * MINUTE, print))
+    assert [told["kind"] for told in messages(heard)].count("stale") == 1
