@@ -43,12 +43,25 @@ def _maybe_bare(value: object) -> object:
     return {"screen": value} if isinstance(value, str) else value
 
 
+#: What answers can be written as, by the ending of the file.
+_ENDINGS = (".csv", ".json", ".parquet", ".html")
+
+
+def _writable(out: str) -> str:
+    """Found out before the daemon starts, not at its first occasion."""
+    if not out.endswith(_ENDINGS):
+        raise ValueError(f"{quoted(out)} ends in none of {', '.join(_ENDINGS)}")
+    if unknown := re.search(r"\{[^}]*\}", out.replace("{date}", "")):
+        raise ValueError(f"{quoted(unknown.group())} stands for nothing; there is {{date}}")
+    return out
+
+
 class ScreenSettings(Section):
     """A screen to be asked after a job."""
 
     screen: Text  # a ready one's name, or a file
     #: Where its answer goes, by the ending as csv, json, parquet or html; `{date}` is the day's.
-    out: Text | None = None
+    out: Annotated[Text, AfterValidator(_writable)] | None = None
 
 
 class JobSettings(Section):

@@ -150,7 +150,6 @@ def test_an_attempt_that_cannot_begin_is_put_down_and_told(config: Path) -> None
     ("screen", "said"),
     [
         ({"screen": "nosuch"}, "nosuch"),
-        ({"screen": "nr7", "out": "answer.txt"}, "answer.txt ends in none of .json, .csv"),
         ({"screen": "nr7", "out": "nowhere/answer.csv"}, "there is no folder nowhere"),
     ],
 )
@@ -214,3 +213,19 @@ def test_the_jobs_are_printed_for_others_to_start(config: Path) -> None:
     code, out, err = run(config, "--emit", "cron")
     assert (code, err) == (Exit.DONE, "")
     assert out.splitlines()[-1].endswith(f"schedule {config} --once nightly")
+
+
+@pytest.mark.parametrize(
+    ("out", "said"),
+    [
+        ("answer.txt", "'answer.txt' ends in none of .csv, .json, .parquet, .html"),
+        ("nr7-{dat}.csv", "'{dat}' stands for nothing; there is {date}"),
+    ],
+)
+def test_a_place_no_answer_can_go_to_is_refused_before_any_occasion(config, out, said):
+    settings = yaml.safe_load(config.read_text())
+    settings["schedule"]["jobs"][0]["screens"] = [{"screen": "nr7", "out": out}]
+    config.write_text(yaml.safe_dump(settings))
+    with pytest.raises(UsageError) as refused:
+        load(config)
+    assert f"schedule.jobs[0].screens[0].out: {said}" in str(refused.value)
