@@ -29,7 +29,9 @@ EVENTS: tuple[Event, ...] = ("failure", "stale", "matches", "token")
 def _when(value: object) -> When:
     if isinstance(value, When):
         return value
-    return When.parse(value if isinstance(value, str) else quoted(value))
+    if not isinstance(value, str):  # YAML takes a bare 18:00 for a number of seconds
+        raise ValueError(f"{quoted(value)} is no time; write `daily 18:00`")  # noqa: TRY004
+    return When.parse(value)
 
 
 def _named(name: str) -> str:

@@ -23,12 +23,15 @@ from actors.market.errors import CandlefleetError
 from actors.market.sessions import IST
 from actors.writer.folder import absolute
 from cluster.config import RunConfig
+from cluster.config.file import read_mapping
 from cluster.exit import Exit
 from cluster.interrupt import Interrupt, interruptible
 from cluster.schedule.agenda import Due
 from cluster.schedule.keeper import Keeper, Say
 from cluster.schedule.locks import is_at_work, only_daemon
+from cluster.schedule.notice import troubles
 from cluster.schedule.record import Outcome
+from cluster.screen import ready
 
 LOOK_EVERY = timedelta(seconds=30)
 #: Those whom nobody has reached: a webhook is often down for the same reason as the provider.
@@ -56,11 +59,16 @@ class Daemon:
     def run(self) -> Exit:
         """Until SIGTERM or SIGINT, for which a run that is under way drains.
 
-        Raises UsageError at once if another daemon looks after the store.
+        Raises UsageError at once if another daemon looks after the store, or for a screen there is not.
         """
         config, was_cut_off = self.load(), False
+        for job in config.schedule.jobs:
+            for each in job.screens:
+                read_mapping(ready.find(each.screen))
         with only_daemon(config.store), interruptible() as interrupt:
             self.say(f"process {os.getpid()} looks after {absolute(config.store)}")
+            for trouble in troubles(config.schedule.notify):
+                self.say(f"could not tell {trouble}")
             while not interrupt:
                 config = self._reread(config)
                 outcome = self._look(config, interrupt)

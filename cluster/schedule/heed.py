@@ -20,6 +20,8 @@ from cluster.schedule.work import Came, attempt
 if TYPE_CHECKING:
     from rich.console import Console
 
+_RECENT = 40  # records: two jobs over a holiday or more
+
 
 def heed(
     job: JobSettings,
@@ -44,7 +46,7 @@ def heed(
             record = Record(job=job.name, occasion=occasion, outcome=Outcome.RUNNING)
         elif record.outcome.is_over:
             return record
-        is_resumed = bool(record.attempts)
+        is_resumed, screened = bool(record.attempts), _screened(journal, job.name)
         record, defect = record.begun(clock.now()), None
         journal.write(record)
         try:
@@ -56,6 +58,7 @@ def heed(
                 console=console,
                 address=address,
                 is_resumed=is_resumed,
+                screened=screened,
             )
         except CandlefleetError as error:
             came = Came(_exit_of(error), str(error))
@@ -85,7 +88,13 @@ def _ended(record: Record, came: Came, now: datetime) -> Record:
         run_ids=[run.run_id for run in came.runs],
         requests=sum(run.requests for run in came.runs),
     )
-    return replace(record, found=came.found)
+    return replace(record, found=came.found, screened=came.screened)
+
+
+def _screened(journal: Journal, job: str) -> int | None:
+    """The version of the candles of which its screens were asked last, as far as that is remembered."""
+    records = (each for each in journal.last(_RECENT) if each.job == job)
+    return next((each.screened for each in records if each.screened is not None), None)
 
 
 def _outcome(came: Came) -> Outcome:

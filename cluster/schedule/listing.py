@@ -15,6 +15,7 @@ from cluster.exit import Exit
 from cluster.schedule.agenda import again_at, due
 from cluster.schedule.health import Health
 from cluster.schedule.locks import daemon_of, is_at_work
+from cluster.schedule.notice import troubles
 from cluster.schedule.record import Journal, Outcome, Record
 from cluster.schedule.telling import standing
 from cluster.wording import printable
@@ -64,6 +65,7 @@ class Listing:
     daemon: int | None  # its process, if one on this machine looks after the store
     jobs: tuple[JobStanding, ...]
     health: Health
+    untellable: tuple[str, ...] = ()  # who could not be told of anything, and why
 
     @property
     def exit(self) -> Exit:
@@ -76,6 +78,7 @@ class Listing:
             "daemon": self.daemon,
             "jobs": [job.as_dict() for job in self.jobs],
             **self.health.describe(),
+            "untellable": [*self.untellable],
         }
 
 
@@ -91,6 +94,7 @@ def look(config: RunConfig, now: datetime) -> Listing:
         daemon=daemon,
         jobs=tuple(_standing(job, newest.get(job.name), now, late) for job in jobs),
         health=standing(config, journal, now),
+        untellable=tuple(troubles(config.schedule.notify)),
     )
 
 
@@ -98,6 +102,7 @@ def lines(listing: Listing) -> list[str]:
     """Of the store and the token, for people."""
     warning = listing.health.token_warning
     told = [f"stale: {each}" if each.is_stale else str(each) for each in listing.health.freshness]
+    told += [f"could not tell {each}" for each in listing.untellable]
     return [*told, *([] if warning is None else [warning])]
 
 

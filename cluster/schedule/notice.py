@@ -8,6 +8,7 @@ import math
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ _OUR_SECRETS = frozenset(
         *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
     }
 )
+
+_UNSET = "the environment does not have it"
 
 Hide = Callable[[str], str]
 
@@ -101,6 +104,18 @@ def tell(
     return Delivered((*told, *([] if failed else [event.id])), tuple(failed))
 
 
+def troubles(notify: Sequence[NotifySettings]) -> list[str]:
+    """Who could not be told of anything as things stand, and why; nobody is asked."""
+    found = []
+    for listener in notify:
+        if match := IN_ENVIRONMENT.fullmatch(listener.webhook or ""):
+            if not os.environ.get(match["name"], "").strip():
+                found.append(f"{listener}: {_UNSET}")
+        elif listener.command and shutil.which(listener.command[0]) is None:
+            found.append(f"{listener}: there is no such program")
+    return found
+
+
 def message(event: Event, hide: Hide) -> bytes:
     """The event as JSON; `text` is for people. Bounded: facts that are too many are left out."""
     said = hide(event.said)
@@ -133,7 +148,7 @@ def _deliver(
     if match := IN_ENVIRONMENT.fullmatch(url):
         url = os.environ.get(match["name"], "").strip()
         if not url:
-            return "the environment does not have it"
+            return _UNSET
         try:
             checked_endpoint(url)
         except ValueError as error:

@@ -59,6 +59,7 @@ class Record:
     reason: str = ""  # of the outcome, in words
     attempts: tuple[Attempt, ...] = ()
     found: dict[str, int] = field(default_factory=dict)  # matches, by screen
+    screened: int | None = None  # the version of the candles of which the screens were asked
     told: tuple[str, ...] = ()  # ids of the events that were delivered
 
     @property

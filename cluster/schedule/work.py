@@ -42,6 +42,8 @@ class Came:
     exit: Exit
     reason: str  # in words
     skipped: bool = False  # nothing was to be had
+    is_closed: bool = False  # for the exchange was closed
+    screened: int | None = None  # the version of the candles whose screens were asked
     runs: tuple[Summary, ...] = ()  # those that have asked, or computed, anything
     found: dict[str, int] = field(default_factory=dict)  # matches, by screen
 
@@ -62,11 +64,13 @@ class _Asked:
             return cls(name, screen, files.Form.JSON, None)
         day = f"{occasion.astimezone(IST):%Y-%m-%d}"
         out = Path(settings.out.replace("{date}", day)).expanduser()
-        forms = {f".{form}": form for form in files.Form if form is not files.Form.TABLE}
-        if out.suffix not in forms:
-            raise UsageError(f"{out} ends in none of {', '.join(forms)}", f"screen {name}")
-        files.refuse(forms[out.suffix], out, store, overwrite=True)
-        return cls(name, screen, forms[out.suffix], out)
+        form = files.Form(out.suffix.removeprefix("."))
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(f"{out.parent} cannot be made: {error.strerror}", "out") from None
+        files.refuse(form, out, store, overwrite=True)
+        return cls(name, screen, form, out)
 
     def ask(self, store: Store, clock: Clock) -> int:
         """How many match."""
@@ -87,21 +91,28 @@ def attempt(
     console: Console,
     address: str | None = None,
     is_resumed: bool = False,
+    screened: int | None = None,
 ) -> Came:
     """Do what the job says. Raises CandlefleetError as a run does.
 
-    Where it `is_resumed`, an earlier attempt may have fetched everything and not come to its screens.
-    A screen that cannot be asked, or whose answer cannot be written, is refused before anything is fetched.
+    Where there is nothing to fetch, its screens are asked if an earlier attempt, which this one resumes,
+    may not have come to them; or if somebody else has brought what they were not asked of: `screened` is
+    the version that they were asked of last. A screen that cannot be asked, or whose answer cannot be
+    written, is refused before anything is fetched.
     """
     config, store = _giving_way(config), Store(config.store)
     asked = [_Asked.of(screen, occasion, store) for screen in job.screens]
     at = Occasion(job.name, occasion)
     do = _update if job.what == "update" else _full
     came = do(config, at, clock, console, address)
-    is_over = came.skipped and not (is_resumed and asked)
-    if is_over or came.exit not in _ENDED:
+    if not asked or came.exit not in _ENDED:
         return came
-    return replace(came, skipped=False, found={each.name: each.ask(store, clock) for each in asked})
+    version = store.candles_version()
+    has_news = is_resumed or not (came.is_closed or version == screened)
+    if came.skipped and not has_news:
+        return came
+    found = {each.name: each.ask(store, clock) for each in asked}
+    return replace(came, skipped=False, found=found, screened=version)
 
 
 def _giving_way(config: RunConfig) -> RunConfig:
@@ -123,7 +134,8 @@ def _update(
     told = tuple(run.summary for run in runs if run.summary.planned or run.summary.derived)
     is_skipped = not (update.learns or last.summary.planned or last.summary.derived)
     if is_skipped and update.need is not None and last.exit in _ENDED:
-        return Came(Exit.DONE, update.need.reason, skipped=True, runs=told)
+        is_closed = bool(update.need.closed)
+        return Came(Exit.DONE, update.need.reason, skipped=True, is_closed=is_closed, runs=told)
     return Came(last.exit, _said(last.lines), runs=told)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -162,3 +163,12 @@ def _asks_the_screens_of_one_killed_before_it_came_to_them(scan: Scan, answer: P
     assert (ended.outcome, len(ended.attempts)) == (Outcome.DONE, 2)
     assert answer.exists()
     assert scan.exchange.judge()["requests"] == sent
+    # So they are of what somebody else has brought, but not of what they were asked of before.
+    journal.write(replace(ended, screened=0))
+    answer.unlink()
+    outcomes = []
+    for _ in range(2):
+        subprocess.run(once, cwd=scan.folder, check=True, timeout=60)
+        outcomes.append(journal.newest(datetime.now(IST))["often"].outcome)
+    assert outcomes == [Outcome.DONE, Outcome.SKIPPED]
+    assert answer.exists()

@@ -24,7 +24,7 @@ from cluster.schedule import daemon as daemon_room
 from cluster.schedule.agenda import Due
 from cluster.schedule.daemon import Daemon
 from cluster.schedule.heed import heed
-from cluster.schedule.listing import look, table
+from cluster.schedule.listing import lines, look, table
 from cluster.schedule.locks import at_work, daemon_of, is_at_work
 from cluster.schedule.record import Journal, Outcome, Record
 
@@ -150,7 +150,7 @@ def test_an_attempt_that_cannot_begin_is_put_down_and_told(config: Path) -> None
     ("screen", "said"),
     [
         ({"screen": "nosuch"}, "nosuch"),
-        ({"screen": "nr7", "out": "nowhere/answer.csv"}, "there is no folder nowhere"),
+        ({"screen": "nr7", "out": "/dev/null/answer.csv"}, "/dev/null cannot be made"),
     ],
 )
 def test_a_screen_that_cannot_be_asked_is_refused_before_anything_is_fetched(
@@ -163,6 +163,37 @@ def test_a_screen_that_cannot_be_asked_is_refused_before_anything_is_fetched(
     record = heed(settings.schedule.jobs[0], settings, datetime.now(UTC), Console())
     assert (record.outcome, record.attempts[0].exit) == (Outcome.FAILED, Exit.USAGE)
     assert said in record.reason
+
+
+def test_a_daemon_whose_screens_are_not_there_is_refused_before_it_looks_after_anything(
+    config: Path,
+) -> None:
+    for screen, said in {
+        "nosuch": "there is no screen",
+        "mine.yaml": "there is no such file",
+    }.items():
+        raw = yaml.safe_load(config.read_text())
+        raw["schedule"]["jobs"][0]["screens"] = [screen]
+        config.write_text(yaml.safe_dump(raw))
+        with pytest.raises(UsageError, match=said):
+            schedule(config)
+    assert not (config.parent / "store").exists()
+
+
+def test_it_is_told_who_could_not_be_told(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NOBODY_SET_THIS", raising=False)
+    raw = yaml.safe_load(config.read_text())
+    raw["schedule"]["notify"] = [
+        {"webhook": "$NOBODY_SET_THIS"},
+        {"command": ["no-such-program-anywhere"]},
+        {"command": ["true"]},
+    ]
+    config.write_text(yaml.safe_dump(raw))
+    found = lines(look(load(config), datetime.now(UTC)))
+    assert [line for line in found if "could not" in line] == [
+        "could not tell webhook $NOBODY_SET_THIS: the environment does not have it",
+        "could not tell command no-such-program-anywhere: there is no such program",
+    ]
 
 
 def test_one_at_a_time(config: Path) -> None:
