@@ -32,6 +32,8 @@ LOOK_EVERY_S = 1.0  # at the most
 #: Of the time, at the most: looking takes one processor, and the fleet needs them, too.
 SHARE_OF_TIME = 0.1
 SHOWN = 10  # matches, the best ones, in the panel
+#: So long one wait takes: Ctrl-C that comes just as it begins is heard at its end only.
+_TURN_S = 0.25
 WAIT_S = 60.0  # for the piece that is looked at when the run ends
 
 
@@ -80,7 +82,9 @@ class LiveScreen:
                 return
             self._over = True
             self._changed.notify()
-        self._thread.join(WAIT_S)
+        until_s = time.monotonic() + WAIT_S
+        while self._thread.is_alive() and time.monotonic() < until_s:
+            self._thread.join(_TURN_S)
 
     def heard(self, receipts: Sequence[Receipt], more: Sequence[Chunk]) -> None:
         """The store holds these receipts, each told once; `more` is to be fetched because of them."""

@@ -15,10 +15,10 @@ from cluster.inside import DRIVER
 
 ROOT = Path(__file__).parents[2]
 WANTED = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-#: Wanted by who submits, by the look-alike, by screens, and brought by the cluster itself.
+#: Wanted by who submits, by the look-alike, by screens, by schedules, and brought by the cluster itself.
 NOT_SENT = {
     *("aiohttp", "starlette", "uvicorn", "httptools", "uvloop"),
-    *("plotly", "TA-Lib", "ray"),
+    *("plotly", "TA-Lib", "APScheduler", "ray"),
 }
 
 
