@@ -139,6 +139,15 @@ class Stuck(StringIO):
         return super().write(text)
 
 
+@pytest.fixture
+def hears_sigint():
+    """Whoever runs the tests in the background may have had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_sigint")
 def test_whoever_interrupts_the_wait_for_a_look_has_the_run_told_all_the_same(config):
     fill(config, "1day")
     done = replace(run(config, "close > 0", "1day")[0], answer=None)
