@@ -30,6 +30,12 @@ def heed_signals() -> None:
     threading.Thread(target=_end_at_second, args=(heard,), daemon=True).start()
 
 
+def ignore_signals() -> None:
+    """Once all is done: while the interpreter ends, a signal would only change the exit code."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _end_at_second(heard: socket.socket) -> None:
     first_s: float | None = None
     while numbers := heard.recv(64):

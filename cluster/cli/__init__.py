@@ -13,7 +13,7 @@ from cluster.cli import care, fetching, jobs, keeping, reading, scheduling, scre
 from cluster.cli.options import say
 from cluster.cli.streams import outlive_readers
 from cluster.exit import Exit
-from cluster.interrupt import heed_signals
+from cluster.interrupt import heed_signals, ignore_signals
 from cluster.version import VERSION
 
 app = typer.Typer(
@@ -108,4 +108,6 @@ def main() -> NoReturn:
         sys.exit(Exit.INCOMPLETE)
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
+    finally:
+        ignore_signals()
     sys.exit(Exit.DONE)
