@@ -243,5 +243,5 @@ def cut_one_off(scan: Scan, hosts: Hosts) -> None:
     laws.every_chunk_has_one_receipt(scan, done.summary["planned"])
     laws.no_version_holds_a_candle_twice(scan)
     laws.no_window_was_overfull(judged)
-    laws.only_what_was_under_way_is_repeated(judged, THREADS)
     print(f"noticed after {noticed_s:.1f} s; {judged['repeats']} requests repeated")
+    laws.only_what_was_under_way_is_repeated(judged, THREADS)
