@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from actors.market.errors import CandlefleetError
 from actors.market.sessions import IST, ist_date
+from actors.upstox.token import TokenSource
 from actors.writer.reading import Store
 from cluster.config import RunConfig
 from cluster.schedule import health, notice
@@ -29,6 +30,7 @@ def tell(config: RunConfig, record: Record, now: datetime, say: Callable[[str], 
     if not notify:
         return record
     journal, told = Journal(config.store), list(record.told)
+    token = TokenSource.find(config.provider.token_file)
     try:
         already = {mark for each in journal.last(_RECENT) for mark in each.told}
         found = [*events(record, config.store), *standing(config, journal, now).events()]
@@ -36,7 +38,7 @@ def tell(config: RunConfig, record: Record, now: datetime, say: Callable[[str], 
         say(f"cannot see whom to tell of what: {error}")
         found, already = list(events(record, config.store)), set()
     for event in found:
-        delivered = notice.tell(notify, event, already | set(told))
+        delivered = notice.tell(notify, event, already | set(told), token=token)
         # What still stands takes its marks along, or they would go out of sight.
         marks = (*(mark for mark in sorted(already) if mark.startswith(event.id)), *delivered.told)
         told += [mark for mark in marks if mark not in told]

@@ -134,3 +134,18 @@ def test_a_stale_store_is_told_once_however_often_a_job_runs(
         record = Record(job="often", occasion=at + minute * MINUTE, outcome=Outcome.DONE)
         journal.write(tell(config, record, at + minute * MINUTE, print))
     assert [told["kind"] for told in messages(heard)].count("stale") == 1
+
+
+def test_a_token_that_stands_in_a_file_is_in_no_message(
+    config: RunConfig, heard: Path, tmp_path: Path
+) -> None:
+    token = "a-token-that-is-no-jwt"
+    (tmp_path / "token").write_text(token)
+    provider = config.provider.model_copy(update={"token_file": tmp_path / "token"})
+    config = config.model_copy(update={"provider": provider})
+    record = Record(
+        job="nightly", occasion=MONDAY, outcome=Outcome.FAILED, reason=f"refused: {token}"
+    )
+    tell(config, record, MONDAY, print)
+    assert "refused: " in heard.read_text()
+    assert token not in heard.read_text()
