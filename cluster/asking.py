@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 from actors.market.errors import CandlefleetError, StoreError
@@ -109,7 +109,7 @@ def _days(prepared: Prepared) -> dict[str, tuple[date, date]]:
     wants = (*prepared.wants.wants, *prepared.wants.written)
     spans = [
         (timeframe.label, date.fromordinal(days[0][0]), date.fromordinal(days[-1][1]))
-        for (_, timeframe), days in wanted_days(wants, datetime.now(UTC)).items()
+        for (_, timeframe), days in wanted_days(wants, prepared.clock.now()).items()
         if days
     ]
     spans += [(each.timeframe, each.first, each.last) for each in prepared.store.holdings()]

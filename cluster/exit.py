@@ -11,3 +11,8 @@ class Exit(IntEnum):
     USAGE = 2  # config or options refused
     REFUSED = 3  # the provider turned us away
     INTERRUPTED = 130
+
+    @property
+    def is_of_a_whole_run(self) -> bool:
+        """Whether the run came to its end: nothing and nobody has cut it off."""
+        return self in (Exit.DONE, Exit.INCOMPLETE)

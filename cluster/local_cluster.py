@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from actors.market.errors import CandlefleetError
+from cluster import own_code
 from cluster.state import made
 
 log = logging.getLogger(__name__)
@@ -111,9 +112,6 @@ def start_head(*options: str, stay: str | None = None) -> subprocess.Popen[bytes
     `stay` is the mark of one that is to outlive this process. Nothing is imported from the folder
     that the user stands in (`-P`).
     """
-    source = str(Path(__file__).parents[1])
-    others = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([source, others] if others else [source])
     # The `python` of a job that is submitted there is to be ours, even where our venv is not activated.
     commands = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
     marks = [] if stay is None else [STAY + stay]
@@ -122,7 +120,7 @@ def start_head(*options: str, stay: str | None = None) -> subprocess.Popen[bytes
         stdin=subprocess.PIPE if stay is None else subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": path, "PATH": commands},
+        env=own_code.environment() | {"PATH": commands},
         cwd=None if stay is None else "/",
         start_new_session=True,  # Ctrl-C is for us, who still need it for a while
     )

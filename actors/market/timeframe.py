@@ -65,3 +65,6 @@ class Timeframe:
 
     def __str__(self) -> str:
         return self.label
+
+
+DAILY = Timeframe(Unit.DAY, 1)

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
+from cluster import own_code
 from cluster.lookalike.settings import Settings
 
 _HOST = "127.0.0.1"
@@ -143,20 +143,13 @@ def run_lookalike(settings: Settings | None = None) -> Iterator[Lookalike]:
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=_environment(),
+        env=own_code.environment(),
         start_new_session=True,  # Ctrl-C is for the caller, who may still need an answer or two
     )
     try:
         yield Lookalike(_address(process), process.pid)
     finally:
         _end(process)
-
-
-def _environment() -> dict[str, str]:
-    """This process's, with the way to this package first, wherever it was imported from."""
-    source = str(Path(__file__).parents[2])
-    others = os.environ.get("PYTHONPATH")
-    return os.environ | {"PYTHONPATH": os.pathsep.join([source, others] if others else [source])}
 
 
 def _address(process: subprocess.Popen[bytes]) -> str:

@@ -1,4 +1,4 @@
-"""What is due, and when to look again. Pure."""
+"""What is due. Pure."""
 
 from __future__ import annotations
 
@@ -35,17 +35,6 @@ def due(jobs: Iterable[JobSettings], newest: Mapping[str, Record], now: datetime
         and (each := _due(job, record, now)) is not None
     ]
     return sorted(found, key=lambda each: each.occasion)
-
-
-def next_look(jobs: Iterable[JobSettings], newest: Mapping[str, Record], now: datetime) -> datetime:
-    """When, after `now`, something will be due that is not yet. There must be a job."""
-    moments = []
-    for job in jobs:
-        moments.append(job.when.after(now))
-        again = again_at(job, newest[job.name]) if job.name in newest else None
-        if again is not None and again > now:
-            moments.append(again)
-    return min(moments)
 
 
 def again_at(job: JobSettings, record: Record) -> datetime | None:

@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 from signal import SIGTERM
 
 from actors.market.clock import MACHINE
 from actors.market.errors import CandlefleetError
 from actors.market.sessions import IST
 from actors.writer.folder import absolute
+from cluster import own_code
 from cluster.config import RunConfig
 from cluster.config.file import read_mapping
 from cluster.exit import Exit
@@ -119,7 +119,7 @@ class Daemon:
         child = subprocess.Popen(  # noqa: S603 - our own program
             [*self.once, *words],
             stdin=subprocess.PIPE,  # its end tells the child that we are gone
-            env=_environment(),
+            env=own_code.environment(),
             start_new_session=True,  # Ctrl-C is for us, who ask it to drain
         )
         assert child.stdin is not None
@@ -149,9 +149,8 @@ def end_with_parent() -> None:
             pass
         os.kill(os.getpid(), SIGTERM)
         time.sleep(DRAINED_WITHIN_S)
-        os.kill(
-            os.getpid(), SIGTERM
-        )  # the second ends it at once: one that hangs must not keep the lock
+        # The second ends it at once: one that hangs must not keep the lock.
+        os.kill(os.getpid(), SIGTERM)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -170,12 +169,6 @@ def _wait(interrupt: Interrupt) -> None:
     until = MACHINE.now() + LOOK_EVERY
     while not interrupt and until - LOOK_EVERY <= MACHINE.now() < until:
         time.sleep(_TURN_S)
-
-
-def _environment() -> dict[str, str]:
-    source = str(Path(__file__).parents[2])
-    others = os.environ.get("PYTHONPATH")
-    return os.environ | {"PYTHONPATH": os.pathsep.join([source, others] if others else [source])}
 
 
 def stamped(line: str) -> str:

@@ -36,7 +36,6 @@ LEAST_WINDOW = timedelta(hours=1)
 _DAY = timedelta(days=1)
 #: A month's bar settles so late, and no exchange is closed for longer.
 _LOOK_BACK = timedelta(days=90)
-_SPANS = (timedelta(hours=1), _DAY, 8 * _DAY, 40 * _DAY, 400 * _DAY)
 _LEAP_YEARS = 3_000 * _DAY  # from one 29 February to the next, over 1900 or 2100
 _NAMED = 3  # reasons in words
 
@@ -131,9 +130,9 @@ def promised(
     moments = []
     for job in jobs:
         window = max(timedelta(seconds=job.retry_for_s), LEAST_WINDOW)
-        moment = _newest(job, now - window)
-        if moment is not None and (since is None or moment > since):
-            moments.append(moment)
+        until = now - window
+        if passed := job.when.passed(since or until - _LEAP_YEARS, until):
+            moments.append(passed[0])
     return max(moments, default=None)
 
 
@@ -261,15 +260,6 @@ def _reason(row: dict[str, Any], due: date) -> str:
     if row["last"] >= due:
         return "asked before it had settled"
     return f"asked up to {row['last']:%a %d %b %Y}"
-
-
-def _newest(job: JobSettings, until: datetime) -> datetime | None:
-    """The newest occasion up to `until`."""
-    for span in (*_SPANS, _LEAP_YEARS):
-        if job.when.after(until - span) <= until:
-            *_, newest = job.when.between(until - span, until)
-            return newest
-    return None
 
 
 def _said(moment: datetime) -> str:

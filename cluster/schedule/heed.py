@@ -46,7 +46,8 @@ def heed(
             record = Record(job=job.name, occasion=occasion, outcome=Outcome.RUNNING)
         elif record.outcome.is_over:
             return record
-        is_resumed, screened = bool(record.attempts), _screened(journal, job.name)
+        is_resumed = bool(record.attempts)
+        screened = _screened(journal, job.name) if job.screens else None
         record, defect = record.begun(clock.now()), None
         journal.write(record)
         try:

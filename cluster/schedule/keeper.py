@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from actors.market.clock import MACHINE, Clock
 from actors.market.sessions import IST
 from cluster.config import RunConfig
 from cluster.exit import Exit
-from cluster.schedule.agenda import Due, again_at, due, next_look
+from cluster.schedule.agenda import Due, again_at, due
 from cluster.schedule.record import Journal, Outcome, Record
 from cluster.schedule.telling import is_untold, tell
 
@@ -51,11 +50,6 @@ class Keeper:
                 continue
             if is_untold(self.config, record):
                 journal.write(tell(self.config, record, now, self.say))
-
-    def next_look(self) -> datetime:
-        """When there will be something to do, if nothing is now."""
-        now = self.clock.now()
-        return next_look(self.config.schedule.jobs, Journal(self.config.store).newest(now), now)
 
     def _with_new_ones(self, journal: Journal) -> Mapping[str, Record]:
         now = self.clock.now().replace(microsecond=0)

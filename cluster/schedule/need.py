@@ -13,11 +13,9 @@ from functools import cache, lru_cache, partial
 
 from actors.market.session_days import SessionDays, follows_reference
 from actors.market.sessions import settled_at
-from actors.market.timeframe import Timeframe, Unit
+from actors.market.timeframe import DAILY, Timeframe, Unit
 from cluster.coverage import Spans, held_days, intersected, subtracted, united
 from cluster.plan import Held
-
-DAILY = Timeframe(Unit.DAY, 1)
 
 Series = tuple[str, Timeframe]
 

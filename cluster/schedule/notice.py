@@ -108,10 +108,10 @@ def troubles(notify: Sequence[NotifySettings]) -> list[str]:
     """Who could not be told of anything as things stand, and why; nobody is asked."""
     found = []
     for listener in notify:
-        if match := IN_ENVIRONMENT.fullmatch(listener.webhook or ""):
-            if not os.environ.get(match["name"], "").strip():
+        if listener.webhook is not None:
+            if not _address(listener.webhook):
                 found.append(f"{listener}: {_UNSET}")
-        elif listener.command and shutil.which(listener.command[0]) is None:
+        elif shutil.which(listener.command[0]) is None:
             found.append(f"{listener}: there is no such program")
     return found
 
@@ -144,16 +144,20 @@ def _deliver(
     """Why it could not be; None if it was."""
     if listener.webhook is None:
         return run(listener.command, body + b"\n", environment, bounds.total_s)
-    url = listener.webhook
-    if match := IN_ENVIRONMENT.fullmatch(url):
-        url = os.environ.get(match["name"], "").strip()
-        if not url:
-            return _UNSET
-        try:
-            checked_endpoint(url)
-        except ValueError as error:
-            return str(error)
+    url = _address(listener.webhook)
+    if not url:
+        return _UNSET
+    try:
+        checked_endpoint(url)
+    except ValueError as error:
+        return str(error)
     return post(url, body, {"Idempotency-Key": event.id}, bounds)
+
+
+def _address(webhook: str) -> str:
+    """Where it is; empty if the environment is to say, and does not."""
+    match = IN_ENVIRONMENT.fullmatch(webhook)
+    return webhook if match is None else os.environ.get(match["name"], "").strip()
 
 
 def _environment(notify: Sequence[NotifySettings], hide: Hide) -> dict[str, str]:

@@ -7,10 +7,10 @@ from datetime import date, datetime
 import pyarrow.compute as pc
 
 from actors.market.session_days import REFERENCE, SessionDays
+from actors.market.timeframe import DAILY
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from cluster.coverage import held_days
-from cluster.schedule.need import DAILY
 
 
 def sessions(store: Store, first: date, now: datetime) -> SessionDays:

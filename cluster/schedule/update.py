@@ -7,13 +7,14 @@ from datetime import date, datetime, timedelta
 
 from actors.market.session_days import REFERENCE_INDEX, is_weekend
 from actors.market.sessions import ist_date
+from actors.market.timeframe import DAILY
 from actors.writer.reading import Store
 from cluster.config import RunConfig
 from cluster.coverage import Spans
 from cluster.plan import Plan, Want, plan, wanted_days
 from cluster.provider import Provider
 from cluster.scan import known_of
-from cluster.schedule.need import DAILY, Need, Series, need, unanswered
+from cluster.schedule.need import Need, Series, need, unanswered
 from cluster.schedule.sessions import sessions
 from cluster.wants import Wants, wants_of
 

@@ -126,13 +126,8 @@ class When:
         assert found is not None, "parse refuses what never comes"
         return found
 
-    def between(self, moment: datetime, until: datetime) -> Iterator[datetime]:
-        """Those later than `moment`, up to `until`, in order."""
-        while (moment := self.after(moment)) <= until:
-            yield moment
-
     def passed(self, moment: datetime, until: datetime) -> tuple[datetime, int] | None:
-        """The last one of those, and how many they are; None if there is none.
+        """The last one later than `moment`, up to `until`, and how many those are; None if there is none.
 
         Of years that a machine has slept, too, it takes no time to speak of.
         """

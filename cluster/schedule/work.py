@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 KEEP = timedelta(days=7)  # versions of the last days can still be read after a `full` job
 
-_ENDED = (Exit.DONE, Exit.INCOMPLETE)  # runs that nothing has cut off
 _SAID_CHARS = 500
 
 
@@ -105,7 +104,7 @@ def attempt(
     at = Occasion(job.name, occasion)
     do = _update if job.what == "update" else _full
     came = do(config, at, clock, console, address)
-    if not asked or came.exit not in _ENDED:
+    if not asked or not came.exit.is_of_a_whole_run:
         return came
     version = store.candles_version()
     has_news = is_resumed or not (came.is_closed or version == screened)
@@ -133,14 +132,14 @@ def _update(
     last = runs[-1]
     told = tuple(run.summary for run in runs if run.summary.planned or run.summary.derived)
     is_skipped = not (update.learns or last.summary.planned or last.summary.derived)
-    if is_skipped and update.need is not None and last.exit in _ENDED:
+    if is_skipped and update.need is not None and last.exit.is_of_a_whole_run:
         is_closed = bool(update.need.closed)
         return Came(Exit.DONE, update.need.reason, skipped=True, is_closed=is_closed, runs=told)
     return Came(last.exit, _said(last.lines), runs=told)
 
 
 def _is_whole(run: Finished) -> bool:
-    return run.exit in _ENDED and not (run.summary.failed or run.summary.pending)
+    return run.exit.is_of_a_whole_run and not (run.summary.failed or run.summary.pending)
 
 
 def _full(
@@ -149,7 +148,7 @@ def _full(
     verified = repair_config(config, console, address, clock=clock, occasion=at)
     runs = () if verified.summary is None else (verified.summary,)
     said = [*(verified.lines if verified.exit() else ()), report.sum_of(verified.found)]
-    if verified.run in _ENDED and Store(config.store).candles_version() is not None:
+    if verified.run.is_of_a_whole_run and Store(config.store).candles_version() is not None:
         done = optimize(config.store, KEEP, clock.now(), console.print, dry_run=False)
         said += care_lines(done)[:1]
     return Came(verified.exit(), _said(said), runs=runs)

@@ -13,14 +13,13 @@ import numpy as np
 from actors.market.instrument import Instrument
 from actors.market.session_days import REFERENCE, SessionDays
 from actors.market.sessions import settled_at
-from actors.market.timeframe import Timeframe
+from actors.market.timeframe import DAILY, Timeframe
 from cluster.coverage import Span, Spans, subtracted, united
 from cluster.days import BarDays, Ints, Mask
 from cluster.verify.answers import Answers, Loss, Series, audit
 from cluster.verify.counts import Counts, is_daily
 from cluster.verify.judgement import Evidence, Verdict, explained, gaps, judge
 from cluster.verify.openings import (
-    DAILY,
     Openings,
     ShortSession,
     calendar,

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-_ENDED = (Exit.DONE, Exit.INCOMPLETE)  # runs that nothing has cut off
-
-
 @dataclass(frozen=True, slots=True)
 class Verified:
     found: Verification
@@ -45,7 +42,7 @@ class Verified:
     def exit(self, *, strict: bool = False) -> Exit:
         """`strict`: what is unconfirmed counts as missing."""
         passes = self.found.grade <= (Grade.COMPLETE if strict else Grade.UNCONFIRMED)
-        if self.run in _ENDED and (self.unforgiven or not passes):
+        if self.run.is_of_a_whole_run and (self.unforgiven or not passes):
             return Exit.INCOMPLETE
         return self.run
 
@@ -83,7 +80,7 @@ def repair_config(
         with cluster_for(provider, address, console) as cluster:
             run = execute(prepared, console, cluster)
         found = verify(store, due, clock.now())
-        has_ended = config.derive and run.exit in _ENDED
+        has_ended = config.derive and run.exit.is_of_a_whole_run
         if has_ended and make_again(store, found, run.summary.run_id):
             found = verify(store, due, clock.now())
     verified = _verified(found, prepared.wants, run.exit, run.lines)

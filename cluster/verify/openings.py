@@ -9,12 +9,10 @@ from datetime import date
 import numpy as np
 
 from actors.market.session_days import REFERENCE, SessionDays, follows_reference, is_weekend
-from actors.market.timeframe import Timeframe, Unit
+from actors.market.timeframe import DAILY, Timeframe
 from cluster.coverage import Spans, subtracted, united
 from cluster.days import Mask
 from cluster.verify.counts import Counts
-
-DAILY = Timeframe(Unit.DAY, 1)
 
 
 @dataclass(frozen=True, slots=True)

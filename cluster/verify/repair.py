@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from actors.market.session_days import REFERENCE_INDEX
+from actors.market.timeframe import DAILY
 from actors.writer.coverage import held
 from actors.writer.reading import Store
 from cluster.derive import compute
 from cluster.derived import MINUTE, due, is_derived, minutes_for
 from cluster.plan import Plan, Want, plan
 from cluster.verify.judgement import Reason
-from cluster.verify.openings import DAILY
 from cluster.verify.verification import Verification
 
 #: Of bars that are derived: there will be others once the minutes are in order.

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from actors.market.instrument import Instrument
 from actors.market.session_days import REFERENCE, SessionDays
-from actors.market.timeframe import Timeframe
+from actors.market.timeframe import DAILY, Timeframe
 from actors.writer.presence import Presence
 from actors.writer.reading import Store
 from cluster.coverage import Span, Spans
@@ -22,7 +22,7 @@ from cluster.verify.answers import Answers, Series, answers
 from cluster.verify.counts import Counts
 from cluster.verify.examination import Examination
 from cluster.verify.judgement import Grade, Verdict
-from cluster.verify.openings import DAILY, ShortSession
+from cluster.verify.openings import ShortSession
 
 
 @dataclass(frozen=True, slots=True)

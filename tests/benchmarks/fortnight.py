@@ -40,6 +40,7 @@ from cluster.state import STATE_VARIABLE
 from cluster.verify.job import verify_config
 from cluster.verify.judgement import Grade
 from tests.benchmarks.meter import Failed
+from tests.cluster.schedule.one_by_one import next_look
 
 SYMBOLS = ("SBIN", "RELIANCE", "INFY")
 TIMEFRAMES = ("1day", "5minute")
@@ -105,9 +106,13 @@ class Simulation:
             clock = Clock.at(now)
             keeper = Keeper(self.config, partial(self._perform, clock), self._say, clock=clock)
             is_idle = keeper.look() is None
-            now = self.scenario.awake(keeper.next_look()) if is_idle else clock.now()
+            now = self.scenario.awake(self._next_look(now)) if is_idle else clock.now()
         records = reversed(Journal(self.config.store).last(1_000))
         return [record for record in records if record.outcome is not Outcome.ADDED]
+
+    def _next_look(self, now: datetime) -> datetime:
+        newest = Journal(self.config.store).newest(now)
+        return next_look(self.config.schedule.jobs, newest, now)
 
     def _perform(self, clock: Clock, due: Due) -> int:
         record = heed(

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from actors.market.sessions import IST
 from cluster.config.schedule import JobSettings
-from cluster.schedule.agenda import LAST_RETRY_AFTER, Due, again_at, due, next_look
+from cluster.schedule.agenda import LAST_RETRY_AFTER, Due, again_at, due
 from cluster.schedule.record import Outcome, Record
 from cluster.schedule.when import When
+from tests.cluster.schedule.one_by_one import next_look
 
 BEGAN = datetime(2024, 1, 18, 9, 30, tzinfo=IST)  # a Thursday
 MINUTE = timedelta(minutes=1)

@@ -34,6 +34,7 @@ from cluster.schedule.emit.emission import Kind, text
 from cluster.schedule.emit.place import Place
 from cluster.schedule.when import When
 from tests.cluster.kuberay import closed, definition
+from tests.cluster.schedule.one_by_one import between
 
 ROOT = Path(cluster.__file__).parents[1]
 DAY = timedelta(days=1)
@@ -102,7 +103,7 @@ def printed(place: Place, job: str) -> list[str]:
 @settings(max_examples=15)
 def test_systemd_is_told_the_same_moments(when: When, day: int) -> None:
     begin = START + day * DAY
-    mine = set(islice(when.between(begin, begin + 400 * DAY), 12))
+    mine = set(islice(between(when, begin, begin + 400 * DAY), 12))
     until = max(mine)
     assert {
         moment for moment in calendar(systemd.on_calendar(when), begin) if moment <= until
@@ -146,7 +147,7 @@ def test_systemd_itself_reckons_the_same_moments() -> None:
             datetime.strptime(moment, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
             for moment in re.findall(r"\w{3} ([\d-]{10} [\d:]{8}) UTC$", said, re.MULTILINE)
         ]
-        assert moments == list(islice(when.between(START, START + 400 * DAY), 9))
+        assert moments == list(islice(between(when, START, START + 400 * DAY), 9))
 
 
 def files(written: str) -> dict[str, str]:
@@ -259,7 +260,7 @@ def test_a_crontab_names_the_same_moments_in_the_machine_s_own_zone(
         assert when.days != whole.days or when.months != whole.months
         assert offset != timedelta(hours=5.5)
     else:
-        mine = list(islice(when.between(begin, begin + 800 * DAY), 10))
+        mine = list(islice(between(when, begin, begin + 800 * DAY), 10))
         assert list(islice(moments(shifted, offset, begin), len(mine))) == mine
         assert all(When.parse(each.cron).cron == each.cron for each in shifted)
 
@@ -269,7 +270,7 @@ def test_the_usual_jobs_keep_their_times_all_year(written: str) -> None:
     when, utc = When.parse(written), timedelta(0)
     shifted = cron._in_zone(when, utc)
     assert shifted is not None
-    mine = list(when.between(START, START + 365 * DAY))
+    mine = list(between(when, START, START + 365 * DAY))
     assert list(islice(moments(shifted, utc, START), len(mine))) == mine
 
 

@@ -31,6 +31,7 @@ from cluster.schedule.health import (
     token_warning,
 )
 from cluster.schedule.when import When
+from tests.cluster.schedule.one_by_one import between
 
 DAY = timedelta(days=1)
 DAILY = Timeframe.parse("1day")
@@ -101,7 +102,7 @@ def test_what_is_promised_is_the_newest_occasion_that_has_had_its_time(
         for window in [max(timedelta(seconds=job.retry_for_s), LEAST_WINDOW)]
         # A month's job has one in any 32 days, and one of spring in any year.
         for lookback in [8 * DAY if "9-15" in job.when.text else 320 * DAY]
-        for occasion in job.when.between(now - window - lookback, now - window)
+        for occasion in between(job.when, now - window - lookback, now - window)
         if since is None or occasion > since
     ]
     assert found == max(naive, default=None)

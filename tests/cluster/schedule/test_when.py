@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from actors.market.sessions import IST
 from cluster.schedule.when import When
+from tests.cluster.schedule.one_by_one import between
 
 moments = st.integers(0, 4 * 365 * 86_400).map(
     lambda second: datetime(2024, 1, 1, tzinfo=IST) + timedelta(seconds=second)
@@ -95,7 +96,7 @@ def test_written_as_cron_it_is_the_same(
 def test_between_counts_every_one_up_to_the_end() -> None:
     first = datetime(2026, 11, 20, 18, 0, tzinfo=IST)
     when = When.parse("daily 18:00")
-    found = list(when.between(first, first + timedelta(days=3)))
+    found = list(between(when, first, first + timedelta(days=3)))
     assert found == [first + timedelta(days=n) for n in (1, 2, 3)]
 
 
@@ -138,6 +139,6 @@ def test_those_that_passed_are_as_many_as_come_one_after_another(
     text: str, moment: datetime, minutes: int
 ) -> None:
     when, until = When.parse(text), moment + timedelta(minutes=minutes)
-    one_by_one = list(when.between(moment, until))
+    one_by_one = list(between(when, moment, until))
     expected = (one_by_one[-1], len(one_by_one)) if one_by_one else None
     assert when.passed(moment, until) == expected
