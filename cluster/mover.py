@@ -15,7 +15,7 @@ LOOK_EVERY_S = 2.0
 #: Ray would end our process without a word after a minute.
 HEADLESS_AT_MOST_S = 20.0
 #: After a move, and twice as long after each further one: Ray may have put the fetcher elsewhere all the
-#: same, as it did for up to 20 s after a node had joined (2.60, measured), and each move costs its start.
+#: same, and each move costs its start.
 REST_S = 5.0
 REST_AT_MOST_S = 60.0
 

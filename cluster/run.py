@@ -14,7 +14,6 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from actors.fetcher.actor import probes_of
 from actors.fetcher.outcome import Outcome, Unsent, Word
-from actors.market.chunk import Chunk
 from actors.market.errors import CandlefleetError, StoreError, UsageError
 from actors.market.memory import sample
 from actors.writer.actor import Committed
@@ -146,10 +145,10 @@ class Run:
             outcome: Outcome = answer(ref)
         except RayActorError:
             self._miss(order.fetcher)
-            self._lose(order.chunk, "its process died")
+            self._lose(order, "its process died")
         except RayTaskError as error:
             log.exception("fetch.broke", extra={"chunk": order.chunk.id})
-            self._lose(order.chunk, f"{type(error.cause).__name__}; see the run's log")
+            self._lose(order, f"{type(error.cause).__name__}; see the run's log")
         except UsageError as error:  # the budget's ledger, or its node's token
             self._watch.trouble = error
             self._dispatch.settle(order.chunk, Unsent(str(error)), time.monotonic())
@@ -170,9 +169,10 @@ class Run:
         log.info("provider.probed", extra={"chunk": order.chunk.id, "word": str(word)})
         self._dispatch.probed(word, time.monotonic())
 
-    def _lose(self, chunk: Chunk, reason: str) -> None:
-        log.info("chunk.lost", extra={"chunk": chunk.id, "reason": reason})
-        self._dispatch.lost(chunk, reason)
+    def _lose(self, order: Send | WriteOff, reason: str) -> None:
+        facts = {"chunk": order.chunk.id, "fetcher": order.fetcher, "reason": reason}
+        log.info("chunk.lost", extra=facts)
+        self._dispatch.lost(order.chunk, reason)
 
     def _miss(self, fetcher: str) -> None:
         if self._dispatch.away(fetcher):

@@ -77,7 +77,8 @@ def test_a_node_that_joins_is_used_and_one_that_vanishes_costs_what_it_had_in_ha
         done = finish(process)
         judged = exchange.judge()
     assert done.code == 0, done.stderr
-    assert {lost["fetcher"] for lost in events(scan, "fetcher.lost")} == {fetcher}
+    assert [lost["fetcher"] for lost in events(scan, "fetcher.lost")] == [fetcher]
+    assert [moved["to"] for moved in events(scan, "fetcher.moved")] == [node.node_id]
     assert done.summary["planned"] > 60
     laws.rows_are_the_markets(scan)
     laws.every_chunk_has_one_receipt(scan, done.summary["planned"])
