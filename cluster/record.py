@@ -15,6 +15,7 @@ from actors.market.errors import StoreError, UsageError
 from actors.market.sessions import IST
 from actors.writer import object_store
 from actors.writer.folder import Folder
+from cluster.driver import this_process
 from cluster.version import VERSION
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def write_manifest(
         "unresolved": [str(name) for name in prepared.wants.unresolved],
         "notes": [*prepared.wants.notes, *map(str, prepared.plan.notes)],
         "began_version": began_version,
+        "driver": this_process(),
         "chunks": [chunk.id for chunk in prepared.plan.chunks],
         **_occasion(prepared),
     }

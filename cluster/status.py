@@ -17,6 +17,7 @@ from actors.market.sessions import IST
 from actors.writer import coverage
 from actors.writer.naming import by_length
 from actors.writer.reading import Holding, Store
+from cluster.driver import is_running
 from cluster.wording import counted, printable
 
 #: So many runs and dead letters are listed for people; `--json` gives all.
@@ -24,6 +25,8 @@ LISTED = 15
 
 _COUNTS = ("planned", "failed", "rows")
 _OF_MANIFEST = frozenset({"began", "began_version", "job", "occasion"})
+#: By whether the process that drives a run is still there.
+_WITHOUT_REPORT = {True: "still running", False: "cut off", None: "cut off, or still running"}
 _VERSIONS = ("began_version", "candles_version")  # of the candles; None: there was no table
 
 
@@ -171,7 +174,7 @@ def _newest_versions(receipts: pa.Table) -> dict[str, int]:
 
 
 def _run(store: Store, run_id: str, wrote: int | None) -> dict[str, Any]:
-    """Its report; of a run that was cut off before it could write one, only what is known."""
+    """Its report; of a run that has not written one yet, or never will, only what is known."""
     folder = store.run(run_id)
     report = folder.read("report.json")
     if report is not None:
@@ -181,7 +184,11 @@ def _run(store: Store, run_id: str, wrote: int | None) -> dict[str, Any]:
     manifest = _content(folder.read("manifest.json") or b"{}")
     known = {name: manifest[name] for name in manifest.keys() & _OF_MANIFEST}
     known |= {} if wrote is None else {"candles_version": wrote}
-    return {"run_id": run_id, "outcome": "cut off, or still running", **known}
+    return {
+        "run_id": run_id,
+        "outcome": _WITHOUT_REPORT[is_running(manifest.get("driver"))],
+        **known,
+    }
 
 
 def _content(file: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from actors.market.chunk import Cause
 from actors.writer.reading import Store
 from actors.writer.store import StoreWriter
 from cluster.cli.options import console, say
+from cluster.driver import this_process
 from cluster.status import look, tables
 from tests.actors.writer.conftest import Kit
 
@@ -105,6 +106,9 @@ def test_runs_are_listed_as_far_as_they_had_come(store: Store) -> None:
     assert ["20240602-1", "cut", "off,", "or", "still", "2..4"] in [
         line.replace("│", " ").split() for line in paper.getvalue().splitlines()
     ]
+    manifest = {"began_version": 2, "driver": this_process()}
+    store.run("20240602-1").write("manifest.json", json.dumps(manifest).encode())
+    assert look(store).runs[0]["outcome"] == "still running"
     assert [run["run_id"][:8] for run in look(store.at(1)).runs] == ["20240600"]
     assert look(store.at(1)).candles_version == 1
 

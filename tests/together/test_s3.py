@@ -80,7 +80,7 @@ def test_a_killed_run_in_a_bucket_resumes_and_status_and_export_agree(
     assert {held["timeframe"]: held["rows"] for held in status["timeframes"]} == rows
     outcomes = {run["run_id"]: run["outcome"] for run in status["runs"]}
     assert outcomes.pop(done.summary["run_id"]) == "done"
-    assert list(outcomes.values()) == ["cut off, or still running"]
+    assert list(outcomes.values()) == ["cut off"]
     out = scan.folder / "out.parquet"
     scan.ask("export", "--format", "parquet", "--out", str(out))
     assert pq.read_metadata(out).num_rows == rows.total()
