@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -24,6 +28,9 @@ _FOREIGN = (
 )
 
 
+Came = TypeVar("Came")
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """Why a file did not come."""
@@ -33,6 +40,17 @@ class Trouble:
 
 def download(url: str, *, max_bytes: int, within_s: float) -> bytes | Trouble:
     """Fetch a file as it is served, or say why not; within `within_s`, whatever the server does."""
+    return _asked(url, within_s, lambda session: _get(session, url, max_bytes, within_s))
+
+
+def time_there(url: str, *, within_s: float) -> datetime | Trouble:
+    """What the server's clock shows, to the second, as it says so of a file without sending that."""
+    return _asked(url, within_s, lambda session: _date(session, url, within_s))
+
+
+def _asked(
+    url: str, within_s: float, ask: Callable[[requests.Session], Came | Trouble]
+) -> Came | Trouble:
     host = urlsplit(checked_url(url)).hostname
     watchdog = Watchdog(within_s)
     try:
@@ -41,7 +59,7 @@ def download(url: str, *, max_bytes: int, within_s: float) -> bytes | Trouble:
             open_session(url, _HEADERS, proxied=not is_loopback(host or "")) as session,
         ):
             try:
-                came = _get(session, url, max_bytes, within_s)
+                came = ask(session)
             except _FOREIGN as error:
                 came = Trouble(_in_words(error))
             # What was cut may not look so.
@@ -61,6 +79,15 @@ def _get(session: requests.Session, url: str, max_bytes: int, within_s: float) -
             if len(content) > max_bytes:
                 return Trouble(f"larger than {max_bytes:,} bytes")
         return bytes(content)
+
+
+def _date(session: requests.Session, url: str, within_s: float) -> datetime | Trouble:
+    with session.head(url, timeout=within_s, allow_redirects=False) as response:
+        try:
+            said = parsedate_to_datetime(response.headers.get("Date", ""))
+        except ValueError:
+            return Trouble("it does not say what time it is")
+    return said if said.tzinfo is not None else said.replace(tzinfo=UTC)
 
 
 def _in_words(error: Exception) -> str:

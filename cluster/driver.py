@@ -30,7 +30,12 @@ def is_running(driver: object) -> bool | None:
     if host != socket.gethostname() or pid <= 0:
         return None
     try:
-        drift_s = psutil.Process(pid).create_time() - started_s
+        process = psutil.Process(pid)
+        if (
+            process.status() == psutil.STATUS_ZOMBIE
+        ):  # dead, though whoever started it has not looked
+            return False
+        drift_s = process.create_time() - started_s
     except psutil.NoSuchProcess:
         return False
     # Else another process has its number by now; or the clock was set, which starts are told by.

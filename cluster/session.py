@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import ray
 
@@ -52,6 +53,12 @@ def joined_early(cluster: Cluster) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def nodes_there() -> int:
+    """How many nodes the cluster has that was joined."""
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return sum(node["Alive"] for node in known)
 
 
 def _is_joined(cluster: Cluster, interrupt: Interrupt) -> bool:

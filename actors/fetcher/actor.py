@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -26,11 +26,11 @@ from actors.fetcher.outcome import (
     Word,
 )
 from actors.fetcher.receipt import failed, fetched, of_the_day
-from actors.fetcher.verdict import Freeze, Halt, Keep, Retry, RetryRules, Split, judge
+from actors.fetcher.verdict import Freeze, Halt, Keep, Retry, RetryRules, Split, judge, settled
 from actors.limiter.clock import read
 from actors.limiter.terms import Fate, Permit, Settlement, Terms, is_stale
 from actors.market.candles import Delivery
-from actors.market.chunk import Cause, Chunk
+from actors.market.chunk import Chunk
 from actors.market.clock import MACHINE, Clock
 from actors.market.memory import MemorySample, sample
 from actors.market.sessions import ist_date
@@ -199,9 +199,7 @@ class Fetcher:
         settlement = Settlement(terms, permit.number, Fate.GIVEN_UP)
         try:
             reply = self._ask(chunk, family)
-            settlement = replace(settlement, fate=_fate(reply))
-            if isinstance(reply, Refused) and settlement.fate is Fate.REFUSED:
-                settlement = replace(settlement, retry_after_s=reply.retry_after_s)
+            settlement = settled(terms, permit.number, reply)
             return reply
         finally:
             self._desk.settle(settlement)
@@ -253,14 +251,3 @@ class Fetcher:
 def probes_of(run_id: str) -> str:
     """By this name a run's probes are known to the limiter: they go on while the run is paused."""
     return f"{run_id}-probe"
-
-
-def _fate(reply: Answer | Refused) -> Fate:
-    """Of the request that got this reply."""
-    if isinstance(reply, Answer):
-        return Fate.ANSWERED
-    if reply.cause is Cause.RATE_LIMITED:
-        return Fate.REFUSED
-    if reply.http_status is not None:
-        return Fate.ANSWERED
-    return Fate.UNSENT if reply.unsent else Fate.GIVEN_UP

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from actors.limiter.terms import Fate, Settlement, Terms
 from actors.market.chunk import Cause
 from actors.upstox.reply import Answer, Refused
 
@@ -88,3 +89,21 @@ def judge(reply: Answer | Refused, attempt: int, rules: RetryRules, chance: floa
 def backoff_s(attempt: int, rules: RetryRules, chance: float) -> float:
     # The exponent is capped before the power is taken: 2**5000 is no float.
     return chance * min(rules.cap_s, rules.base_s * 2.0 ** min(attempt - 1, 60))
+
+
+def settled(terms: Terms, permit: int, reply: Answer | Refused) -> Settlement:
+    """What the limiter is to know of the request that was sent by this permit."""
+    fate = _fate(reply)
+    wait_s = reply.retry_after_s if isinstance(reply, Refused) and fate is Fate.REFUSED else None
+    return Settlement(terms, permit, fate, wait_s)
+
+
+def _fate(reply: Answer | Refused) -> Fate:
+    """Of the request that got this reply."""
+    if isinstance(reply, Answer):
+        return Fate.ANSWERED
+    if reply.cause is Cause.RATE_LIMITED:
+        return Fate.REFUSED
+    if reply.http_status is not None:
+        return Fate.ANSWERED
+    return Fate.UNSENT if reply.unsent else Fate.GIVEN_UP

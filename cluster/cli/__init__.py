@@ -50,6 +50,7 @@ for verb in (
     fetching.retry,
     fetching.universe,
     fetching.budget,
+    fetching.doctor,
     reading.status,
     reading.export,
     screening.screen,

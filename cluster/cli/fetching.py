@@ -172,6 +172,30 @@ def universe(config: ConfigFile, assets_url: AssetsUrl = None, as_json: Json = F
     raise typer.Exit(Exit.INCOMPLETE if wants.unforgiven else Exit.DONE)
 
 
+def doctor(
+    config: ConfigFile,
+    store: StoreOver = None,
+    base_url: BaseUrl = None,
+    assets_url: AssetsUrl = None,
+    address: Address = None,
+    as_json: Json = False,
+) -> None:
+    """Look at all that a scan depends on; two requests are sent. Exit code 1 if it would not work."""
+    from cluster.doctor.examination import examine
+    from cluster.doctor.finding import Grade
+
+    settings = load_config(config, store, base_url, assets_url, None, None)
+    found = []
+    for finding in examine(settings, address, console()):
+        found.append(finding)
+        if not as_json:
+            console(stderr=False).print(finding.in_words(), soft_wrap=True)
+    fit = all(finding.grade is not Grade.PROBLEM for finding in found)
+    if as_json:
+        print_json({"fit": fit, "findings": [finding.as_dict() for finding in found]})
+    raise typer.Exit(Exit.DONE if fit else Exit.INCOMPLETE)
+
+
 def budget(as_json: Json = False) -> None:
     """Show what is spent of each request budget now, by which run, and when it frees."""
     from cluster.spending import look, tables

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -24,6 +25,8 @@ def test_a_process_is_running_until_it_is_killed() -> None:
         driver = json.loads(process.stdout.readline())
         assert is_running(driver) is True
         process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # dead, and not buried
+        assert is_running(driver) is False
     assert is_running(driver) is False
     assert is_running(this_process()) is True
 
