@@ -12,6 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from cluster.wording import printable
+
 # What every record carries by itself; anything else came with `extra`.
 _STANDARD = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
@@ -79,7 +81,7 @@ class _HumanLines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         style = "red" if record.levelno >= logging.ERROR else "yellow"
-        text = sentence(record)
+        text = printable(sentence(record))
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -41,7 +41,7 @@ from cluster.provider import Provider, provider_of, terms_of
 from cluster.record import log_file, write_manifest, write_report
 from cluster.report import Summary, exit_code, lines, summarise
 from cluster.wants import Wants, wants_of
-from cluster.wording import counted
+from cluster.wording import counted, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -152,7 +152,9 @@ def scan(
         notes = [*prepared.wants.warnings, *prepared.wants.notes, *map(str, prepared.plan.notes)]
         notes += asking.remarks(screen, prepared) if screen else ()
         for note in notes:
-            console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
+            console.print(
+                printable(note), style="yellow", markup=False, highlight=False, soft_wrap=True
+            )
         with asking.meanwhile(screen, prepared, console, began_s) as live:
             finished = execute(prepared, console, cluster, live)
             return asking.answered(finished, screen, prepared, live) if screen else finished

@@ -8,6 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from actors.market.errors import CandlefleetError
+from cluster.wording import printable
 
 
 class Grade(StrEnum):
@@ -31,7 +32,7 @@ class Finding:
     def in_words(self) -> Text:
         """A line, and one more for what to do."""
         line = Text(f"{self.grade:<8}", style=_STYLES[self.grade])
-        line.append(f" {self.about:<13} {self.said}", style="default")
+        line.append(f" {self.about:<13} {printable(self.said)}", style="default")
         return line.append(f"\n{'':<22} -> {self.remedy}") if self.remedy else line
 
     def as_dict(self) -> dict[str, Any]:

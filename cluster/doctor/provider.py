@@ -24,7 +24,7 @@ from cluster.doctor.finding import Finding, Grade
 from cluster.download import Trouble, time_there
 from cluster.provider import Provider, terms_of
 from cluster.wants import wants_of
-from cluster.wording import counted, printable
+from cluster.wording import counted
 
 PERMIT_WITHIN_S = 20.0
 CLOCK_WITHIN_S = 10.0
@@ -87,7 +87,7 @@ def instruments(config: RunConfig, provider: Provider, now: datetime) -> Iterato
     if not wants.unresolved:
         yield Finding(about, said)
         return
-    names = ", ".join(printable(each.name) for each in wants.unresolved[:_NAMED])
+    names = ", ".join(each.name for each in wants.unresolved[:_NAMED])
     more = f" and {len(wants.unresolved) - _NAMED:,} more" if len(wants.unresolved) > _NAMED else ""
     grade = Grade.PROBLEM if wants.unforgiven else Grade.NOTE
     remedy = "`candlefleet universe CONFIG` says why"
@@ -191,4 +191,4 @@ def _refused(about: str, reply: Refused) -> Finding:
         Cause.RATE_LIMITED: "another program spends from the account; `budget.reserve` leaves it room",
         Cause.CONNECTION: "look whether this machine reaches the provider, or needs a proxy",
     }.get(reply.cause, "")
-    return Finding(about, f"{status}{printable(reply.message)}", Grade.PROBLEM, remedy)
+    return Finding(about, f"{status}{reply.message}", Grade.PROBLEM, remedy)
