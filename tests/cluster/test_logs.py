@@ -15,7 +15,7 @@ NASTY = "[/red] \x1b]0;title\x07 :smile:"
 def test_what_others_wrote_is_shown_as_it_is_and_commands_no_terminal() -> None:
     paper = StringIO()
     log = logging.getLogger("cluster.any")
-    with aloud(Console(file=paper, width=200, force_terminal=True, color_system=None)):
+    with aloud(Console(file=paper, width=200, emoji=False, force_terminal=True, color_system=None)):
         log.warning("any.trouble", extra={"error": NASTY})
     shown = paper.getvalue()
     assert "\x1b" not in shown
