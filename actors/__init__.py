@@ -16,7 +16,9 @@ Who speaks to whom, for one chunk:
     driver <--outcome------- fetcher
     driver --commit--------> writer                              answers with the receipts now in the store
     driver --snapshot------> monitor                             progress and memory
-    driver --pause---------> limiter                             when memory runs short
+    driver --pause, stop---> limiter                             memory is short, the provider fails; the end
+    driver --use-----------> limiter                             what is spent, and by whom
+    monitor --memory-------> everybody
 
 `cluster/` runs on the driver and knows `actors/`; never the other way round.
 """

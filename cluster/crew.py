@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors.fetcher.actor import Fetcher, FetcherSettings, Neighbours, probes_of
 from actors.limiter.actor import PROTOCOL, Limiter
-from actors.market.errors import CandlefleetError
 from actors.monitor.actor import Monitor
 from actors.writer.actor import Writer
 from actors.writer.buffer import BufferRules
 from actors.writer.spool import place_of
+from cluster.calls import Gone, did_not_start
 from cluster.interrupt import Interrupt
-from cluster.joining import claim_of, claimed, refuse_other_limiter
+from cluster.joining import claim_of, claimed, name_of, refuse_other_limiter
 from cluster.placement import Places
 from cluster.startup import START_WITHIN_S, Startup
 
@@ -47,8 +46,9 @@ CALLERS_AT_MOST = 20_000
 _ANY = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 0}
 
 
-#: Of a node's memory, which every node has. For who claims nothing at all, Ray may overlook where it was
-#: told to start: it did for three of four actors (2.60, measured), and for none of those that claim a byte.
+#: Of a node's memory, which every node has. Ray may overlook where it was told, but not forced, to start an
+#: actor that claims nothing at all: it did so with three of four (2.60, measured), and with none of those
+#: that claim a byte.
 _CLAIM_BYTES = 1
 
 
@@ -73,6 +73,7 @@ class Crew:
         self._names = Neighbours(LIMITER, claim_of(settings.store_uri), f"monitor-{run_id}")
         names = [f"fetcher-{i}" for i in range(1, settings.fetchers + 1)]
         self._places = Places(names, _nodes())
+        self._barren_told: set[str] = set()  # nodes
         self.unheard = set(names)  # fetchers that have not started yet
         self.writer: Any = None
         self.monitor: Any = None
@@ -87,7 +88,7 @@ class Crew:
         self.fetchers |= {n: self._fetcher(n) for n in self._places.of if n not in self.fetchers}
 
     def _fetcher(self, name: str) -> Any:
-        return _fetcher(self._settings, self._names, name, self._places.of[name])
+        return _hired_fetcher(self._settings, self._names, name, self._places.of[name])
 
     def dismiss_fetchers(self) -> None:
         """Once there is nothing left to fetch: tidying needs the memory they hold."""
@@ -108,7 +109,7 @@ class Crew:
             self.unheard.remove(fetcher)
         else:
             log.warning("fetcher.returned", extra=facts)
-        self._places.of[fetcher] = node
+        self._places.started(fetcher, node)
 
     def head_answers(self) -> bool:
         """Whether anybody listens there. Ray's own calls would wait for it, and then end this process."""
@@ -130,23 +131,30 @@ class Crew:
 
     def move(self, fetcher: str, node: str) -> bool:
         """Let a fetcher go, and hire another in its name; False: the name is still taken, try again."""
+        # At once, or it would be due to move again, and be killed, until it has started and says where it is.
+        self._places.of[fetcher] = node
+        return self.start_again(fetcher)
+
+    def start_again(self, fetcher: str) -> bool:
+        """Where it should be; False: its name is still taken, try again."""
         ray.kill(self.fetchers[fetcher], no_restart=True)
         try:
-            self.fetchers[fetcher] = _fetcher(self._settings, self._names, fetcher, node)
+            self.fetchers[fetcher] = self._fetcher(fetcher)
         except ValueError:
             return False
-        # Else it would be due to move again, and be killed, until it has started and says where it is.
-        self._places.of[fetcher] = node
         return True
 
-    def start_elsewhere(self, fetcher: str, reason: str) -> None:
-        """It could not start where it was told to: nobody is told to start there again."""
+    def failed_to_start(self, fetcher: str, reason: str) -> float:
+        """Where it was told to. Returns how many seconds to wait before it is to `start_again`."""
         barren = self._places.of[fetcher]
-        node = self._places.instead(fetcher, _nodes())
-        facts = {"fetcher": fetcher, "node": barren, "instead": node, "error": reason}
-        log.warning("node.barren", extra=facts)
-        if node is not None:
-            self.move(fetcher, node)
+        wait_s = self._places.failed(fetcher, _nodes())
+        node = self._places.of[fetcher]
+        places = {"node": barren, "host": _host(barren), "instead": node, "other": _host(node)}
+        level = logging.INFO if barren in self._barren_told else logging.WARNING  # once a node
+        facts = {"fetcher": fetcher, **places, "wait_s": wait_s, "error": reason}
+        log.log(level, "node.barren", extra=facts)
+        self._barren_told.add(barren)
+        return wait_s
 
 
 @contextmanager
@@ -179,14 +187,10 @@ def _await(crew: Crew, interrupt: Interrupt) -> None:
     for ref, name in names.items():
         try:
             told = ray.get(ref)
-        except RayActorError as error:
+        except Gone as error:
             raise did_not_start(name, error) from error
         if name in crew.fetchers:
             crew.located(name, told)
-
-
-def did_not_start(name: str, error: RayActorError) -> CandlefleetError:
-    return CandlefleetError(f"{name} did not start: {str(error).strip().splitlines()[0]}")
 
 
 def _limiter(settings: CrewSettings, names: Neighbours) -> Any:
@@ -224,7 +228,7 @@ def _monitor(settings: CrewSettings, names: Neighbours, fetchers: Sequence[str])
     ).remote(settings.memory_limit_bytes, watched)
 
 
-def _fetcher(settings: CrewSettings, names: Neighbours, name: str, node: str) -> Any:
+def _hired_fetcher(settings: CrewSettings, names: Neighbours, name: str, node: str) -> Any:
     """On `node`, or on any other once that is gone."""
     return _actor(
         Fetcher,
@@ -242,9 +246,17 @@ def _own_node() -> str:
 
 def _nodes() -> list[str]:
     """Those that are alive, the driver's own first."""
-    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    alive = [node["NodeID"] for node in known if node["Alive"]]
+    alive = [node["NodeID"] for node in _known_nodes() if node["Alive"]]
     return sorted(alive, key=lambda node: (node != _own_node(), node))
+
+
+def _host(node: str) -> str:
+    return next((name_of(each) for each in _known_nodes() if each["NodeID"] == node), node)
+
+
+def _known_nodes() -> list[dict[str, Any]]:
+    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return known
 
 
 def _actor(room: type, *, concurrency_groups: dict[str, int] | None = None, **options: Any) -> Any:

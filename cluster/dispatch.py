@@ -170,13 +170,14 @@ class Dispatch:
         if isinstance(word, Halted):
             self.halt(word)
 
-    def lost(self, chunk: Chunk, reason: str = "its process died") -> None:
-        """The fetcher broke with `chunk` in hand: it is suspected, and next time sent alone."""
-        _, errand = self._take_back(chunk)
+    def lost(self, chunk: Chunk, reason: str) -> None:
+        """The fetcher broke with `chunk` in hand: both are suspected. Next time it is sent alone."""
+        fetcher, errand = self._take_back(chunk)
         self._count_request(errand, attempts=1)
+        self._blame.reach.broke(fetcher)
         if chunk.id not in self._owed:
             return
-        if not errand.broke_its_fetcher(self._poison_after, reason):
+        if not errand.broke_its_fetcher(fetcher, self._poison_after, reason):
             self.trouble = CandlefleetError(f"no dead letter of {chunk.id} can be made: {reason}")
             self.stop()
         self._requeue(errand)
@@ -237,15 +238,19 @@ class Dispatch:
 
     def _question_suspect(self) -> list[Order]:
         """Send one suspect to a fetcher that holds nothing else: should that break, it is guilty."""
-        if self._cell is not None and (
-            self._cell in self._away or (not self._suspects and not self.holds(self._cell))
-        ):
+        if self._cell is not None and (self._cell in self._away or not self.holds(self._cell)):
             self._cell = None
-        if self._suspects and self._cell is None:
-            self._cell = max(self.present, key=self._free.__getitem__, default=None)
-        if self._suspects and self._cell is not None and not self.holds(self._cell):
-            return [self._send(self._cell, self._suspects.popleft())]
-        return []
+        if not self._suspects:
+            return []
+        self._cell = self._cell or self._cell_for(self._suspects[0])
+        if self._cell is None or self.holds(self._cell):
+            return []
+        return [self._send(self._cell, self._suspects.popleft())]
+
+    def _cell_for(self, suspect: Errand) -> str | None:
+        """The emptiest of those it has not broken; if it has broken them all, of all."""
+        others = [fetcher for fetcher in self.present if fetcher not in suspect.broke]
+        return max(others or self.present, key=self._free.__getitem__, default=None)
 
     def _send(self, fetcher: str, errand: Errand) -> Order:
         self._free[fetcher] -= 1

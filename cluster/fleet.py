@@ -49,7 +49,7 @@ class Worked:
     strain: Strain = Strain()  # noqa: RUF009  # frozen
     halted: Halted | None = None
     interrupted: bool = False
-    broken: CandlefleetError | None = None  # what ended the run early: store, ledger, memory
+    broken: CandlefleetError | None = None  # what ended the run early: store, ledger, token
     derived: Derived | None = None  # None: not looked for, or cut off
 
     def take(self, dispatch: Dispatch) -> None:

@@ -122,7 +122,7 @@ def check_nodes(interrupted: Callable[[], bool]) -> None:
     Raises UsageError naming the nodes that lack a package, CandlefleetError for one that does not answer.
     """
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    asked = {_asked(node["NodeID"]): _name(node) for node in nodes if node["Alive"]}
+    asked = {_asked(node["NodeID"]): name_of(node) for node in nodes if node["Alive"]}
     within_s = answers_within_s(ray.get_runtime_context().runtime_env)
     if within_s > ANSWER_WITHIN_S:
         log.warning("cluster.installing", extra={"nodes": len(asked), "minutes": within_s / 60})
@@ -172,7 +172,8 @@ def _answer(ref: Any, node: str) -> list[str]:
     return missing
 
 
-def _name(node: dict[str, Any]) -> str:
+def name_of(node: dict[str, Any]) -> str:
+    """Of a node as Ray describes it, for people."""
     return f"node {node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
 
 

@@ -55,10 +55,12 @@ _SENTENCES = {
     "provider.answers": "The provider answers; going on.",
     "head.lost": "The head of the Ray cluster does not answer. Unless it comes back soon, the run ends; what "
     "was fetched is kept, and the same command fetches the rest.",
-    "fetcher.lost": "{fetcher} has died; its chunks will be asked again.",
+    "fetcher.lost": "{fetcher} does not answer; its chunks will be asked again.",
+    "fetch.broke": "Fetching {chunk} broke, which should not happen: see the run's log.",
+    "commit.broke": "Committing broke, which should not happen: see the run's log.",
     "fetcher.returned": "{fetcher} is back.",
-    "node.barren": "{fetcher} could not start on node {node}, which gets no other: see the run's log.",
-    "writer.lost": "The writer has died and restarts; it commits what it had kept.",
+    "node.barren": "{fetcher} could not start on {host}, and will try on {other}: see the run's log.",
+    "writer.lost": "The writer does not answer, and restarts if it has died; it commits what it had kept.",
     "cluster.installing": "Waiting up to {minutes:g} minutes until the cluster has installed our packages.",
     "store.untidy": "The store was not put in order: {error}",
 }

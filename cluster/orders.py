@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from actors.market.chunk import Cause, Chunk
 from actors.upstox.limits import LANDMARKS
@@ -47,6 +47,7 @@ class Errand:
     attempts: int = 0  # requests known to have been sent
     excused: int = 0  # those of them that failed because the provider did altogether
     crashes: int = 0  # times its fetcher broke with it in hand
+    broke: set[str] = field(default_factory=set)  # those fetchers
     unwritten: int = 0  # times it broke over the dead letter of it
     writer: str = ""  # the incarnation of the writer that holds it
     refused: Refused | None = None  # what its last request came to, if that failed
@@ -61,16 +62,17 @@ class Errand:
             return WriteOff(fetcher, self.chunk, self.attempts, self.refused)
         return Send(fetcher, self.chunk, self.attempts + 1)
 
-    def broke_its_fetcher(self, poison_after: int, reason: str) -> bool:
+    def broke_its_fetcher(self, fetcher: str, poison_after: int, reason: str) -> bool:
         """A chunk that does so again and again is poison, and given up.
 
         False: so does its dead letter, and there is nothing left to do with it.
         """
         self.crashes += 1
+        self.broke.add(fetcher)
         if self.given_up:
             self.unwritten += 1
         elif self.crashes >= poison_after:
-            message = f"it took its fetcher down {self.crashes} times, the last time: {reason}"
+            message = f"it broke its fetcher {self.crashes} times, the last time: {reason}"
             self.refused = Refused(cause=Cause.POISON, message=message)
             self.given_up = True
         return self.unwritten < poison_after

@@ -14,22 +14,41 @@ def spread(fetchers: Iterable[str], nodes: Sequence[str]) -> dict[str, str]:
     return {name: nodes[number % len(nodes)] for number, name in enumerate(fetchers)}
 
 
+#: After a start that failed, and twice as long after each further one of the same fetcher.
+START_AGAIN_S = 1.0
+START_AGAIN_AT_MOST_S = 60.0
+
+
 class Places:
-    """Where each fetcher is or is starting, and where none can start."""
+    """Where each fetcher is or is starting, and where none could start."""
 
     def __init__(self, fetchers: Iterable[str], nodes: Sequence[str]) -> None:
         self.of = spread(fetchers, nodes)
         self._barren: set[str] = set()
+        self._failed: Counter[str] = Counter()  # starts of each fetcher, since it last was there
+
+    def started(self, fetcher: str, node: str) -> None:
+        """It is there, and says so itself."""
+        self.of[fetcher] = node
+        self._barren.discard(node)
+        self._failed[fetcher] = 0
 
     def move_due(self, nodes: Iterable[str]) -> tuple[str, str] | None:
         """See below; `nodes` are those that are alive."""
         return move_due(self.of, self._fertile(nodes))
 
-    def instead(self, fetcher: str, nodes: Iterable[str]) -> str | None:
-        """Where to start one that could not where it was told to; None: there is nowhere left."""
+    def failed(self, fetcher: str, nodes: Collection[str]) -> float:
+        """It could not start where it was told to. Returns how many seconds to wait before it starts anew.
+
+        It gets another place for that: where one could not start, nobody is told to, but if there is
+        nowhere else.
+        """
         self._barren.add(self.of[fetcher])
-        held = Counter(self.of.values())
-        return min(self._fertile(nodes), key=held.__getitem__, default=None)
+        held = Counter(node for name, node in self.of.items() if name != fetcher)
+        fit = self._fertile(nodes) or [*nodes]
+        self.of[fetcher] = min(fit, key=held.__getitem__, default=self.of[fetcher])
+        self._failed[fetcher] += 1
+        return min(START_AGAIN_AT_MOST_S, START_AGAIN_S * 2.0 ** (self._failed[fetcher] - 1))
 
     def _fertile(self, nodes: Iterable[str]) -> list[str]:
         return [node for node in nodes if node not in self._barren]

@@ -1,7 +1,7 @@
-"""Which fetchers the provider answers. No clock, no Ray.
+"""Which fetchers get answers. No clock, no Ray.
 
-One that is cut off from the provider, but not from us, fails at once, and so has free hands at once: it would
-draw all the work there is.
+One that is cut off from the provider, but not from us, or that breaks over whatever it is given, fails at
+once, and so has free hands at once: it would draw all the work there is.
 """
 
 from __future__ import annotations
@@ -30,11 +30,15 @@ class Reach:
         """Of a request that `fetcher` has sent."""
         match outcome:
             case TryAgain():
-                self._failures[fetcher] += 1
-                self._try_at[fetcher] = self._answers + self._failures[fetcher]
+                self.broke(fetcher)
             case Delivered() | Undelivered() | TooLong():
                 self._failures[fetcher] = 0
                 self._answers += 1
+
+    def broke(self, fetcher: str) -> None:
+        """It has failed, or has died, with a chunk in hand."""
+        self._failures[fetcher] += 1
+        self._try_at[fetcher] = self._answers + self._failures[fetcher]
 
     def fit(self, held: Mapping[str, int]) -> list[str]:
         """Those of fetchers that hold so many chunks; where all are doubted, it is none of theirs."""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayTaskError
 
 from actors.fetcher.actor import probes_of
 from actors.fetcher.outcome import Outcome, Unsent, Word
@@ -19,7 +19,8 @@ from actors.market.memory import sample
 from actors.writer.actor import Committed
 from cluster.alarms import Alarms
 from cluster.assignment import Assignment
-from cluster.crew import Crew, did_not_start
+from cluster.calls import Gone, answer, did_not_start, never_started
+from cluster.crew import Crew
 from cluster.dispatch import Dispatch
 from cluster.harvest import Harvest
 from cluster.interrupt import Interrupt
@@ -28,6 +29,7 @@ from cluster.mover import Mover
 from cluster.orders import Order, Probe, Send, WriteOff
 from cluster.outlook import Outlook
 from cluster.patience import Patience
+from cluster.presence import ASK_AGAIN_S, Presence
 from cluster.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -35,11 +37,9 @@ log = logging.getLogger(__name__)
 TURN_S = 0.25  # the loop turns at least this often
 LOOK_EVERY_S = 0.5  # how often monitor and limiter are asked how things stand
 COMMIT_WAIT_S = 2.0  # one call to the writer waits so long for a batch to be due
-ASK_AGAIN_S = 0.5  # an actor that is restarting
 DRAIN_S = 45.0  # after a stop, beyond the deadline of requests under way
 TIDY_WITHIN_S = 600.0
 LAST_LOOK_WITHIN_S = 3.0
-ANSWER_WITHIN_S = 30.0  # what `ray.wait` has named is there already
 
 
 class Run:
@@ -59,6 +59,7 @@ class Run:
         #: Every call under way, and who takes its answer.
         self._calls: dict[Any, Callable[[Any], None]] = {}
         self._alarms = Alarms()
+        self._presence = Presence(crew, dispatch, self._alarms, self._calls.__setitem__)
         self._writer: str | None = None  # the incarnation heard last
         self._paused = False  # as the limiter was told last
         self._give_up_s: float | None = None  # set once the run is asked to stop
@@ -69,11 +70,11 @@ class Run:
         """Until every chunk has its receipt, or the run was stopped and what was fetched is kept.
 
         Raises StoreError when the store cannot take what was fetched, UsageError when the budget's
-        ledger, a node's token or the memory limit does not let the run go on.
+        ledger or a node's token does not let the run go on.
         """
         self._call_commit()
         self._look_around()
-        Mover(self._crew, self._dispatch, self._alarms, self._ping).begin()
+        Mover(self._crew, self._dispatch, self._alarms, self._presence.ask).begin()
         while not self._over():
             now_s = time.monotonic()
             self._heed_stop(now_s)
@@ -118,11 +119,11 @@ class Run:
             self._calls[self._crew.monitor.snapshot.remote(sample())] = self._take_snapshot
         if self._take_use not in self._calls.values():
             self._calls[self._ask_use()] = self._take_use
-        # A limiter that was restarted has forgotten both.
+        # A limiter that was restarted has forgotten it, and a word may get lost.
         if self._give_up_s is not None:
             self._stop_permits()
-        elif self._paused:
-            self._crew.limiter.pause.remote(self._assignment.run_id)
+        else:
+            self._tell_limiter()
 
     def _ask_use(self) -> Any:
         assignment, unsent = self._assignment, 0
@@ -143,8 +144,8 @@ class Run:
     def _take_outcome(self, order: Send | WriteOff, ref: Any) -> None:
         try:
             outcome: Outcome = answer(ref)
-        except RayActorError:
-            self._miss(order.fetcher)
+        except Gone:
+            self._presence.missed(order.fetcher)
             self._lose(order, "its process died")
         except RayTaskError as error:
             log.exception("fetch.broke", extra={"chunk": order.chunk.id})
@@ -160,8 +161,8 @@ class Run:
         word: Word | None = None
         try:
             word = answer(ref)
-        except RayActorError:
-            self._miss(order.fetcher)
+        except Gone:
+            self._presence.missed(order.fetcher)
         except RayTaskError:
             log.exception("fetch.broke", extra={"chunk": order.chunk.id})
         except UsageError as error:
@@ -174,37 +175,17 @@ class Run:
         log.info("chunk.lost", extra=facts)
         self._dispatch.lost(order.chunk, reason)
 
-    def _miss(self, fetcher: str) -> None:
-        if self._dispatch.away(fetcher):
-            log.warning("fetcher.lost", extra={"fetcher": fetcher})
-            # Before the new one can wait for anything itself.
-            self._crew.hush(fetcher)
-            self._ping(fetcher)
-
-    def _ping(self, fetcher: str) -> None:
-        ref = self._crew.fetchers[fetcher].node.remote()
-        self._calls[ref] = partial(self._take_ping, fetcher)
-
-    def _take_ping(self, fetcher: str, ref: Any) -> None:
-        try:
-            node = answer(ref)
-        except RayActorError as error:
-            if error.actor_init_failed:  # Ray does not try that again
-                self._crew.start_elsewhere(fetcher, str(error))
-            self._alarms.set(time.monotonic() + ASK_AGAIN_S, partial(self._ping, fetcher))
-        else:
-            self._crew.located(fetcher, node)
-            self._dispatch.back(fetcher)
-
     # from the writer
 
     def _take_commit(self, ref: Any) -> None:
         try:
             committed: Committed = answer(ref)
-        except RayActorError as error:
-            if error.actor_init_failed:  # Ray does not try that again
+        except Gone as error:
+            if never_started(error):
                 raise did_not_start("writer", error) from error
-            # It restarts by itself; the new one will tell what the old one had committed.
+            # It restarts by itself; the new one will tell what the old one had committed. And so will the
+            # old one, if it was only its word that got lost.
+            self._writer = None
             log.warning("writer.lost", extra={"uncommitted": self._dispatch.uncommitted})
             self._alarms.set(time.monotonic() + ASK_AGAIN_S, self._call_commit)
             return
@@ -227,7 +208,7 @@ class Run:
                 return  # it may be cut off at any moment
         try:
             answer(tidied, 0)
-        except (RayActorError, RayTaskError, GetTimeoutError, StoreError) as error:
+        except (*Gone, RayTaskError, GetTimeoutError, StoreError) as error:
             log.warning("store.untidy", extra={"error": str(error)})
 
     # from the monitor and the limiter
@@ -236,19 +217,22 @@ class Run:
         """For the last line: the picture at hand is up to half a second old."""
         snapshot = self._crew.monitor.snapshot.remote(sample())
         use = self._ask_use()
-        with contextlib.suppress(RayActorError, GetTimeoutError, UsageError):
+        with contextlib.suppress(*Gone, GetTimeoutError, UsageError):
             self._outlook.snapshot = answer(snapshot, LAST_LOOK_WITHIN_S)
             self._outlook.use = answer(use, LAST_LOOK_WITHIN_S)
         self._show()
 
     def _take_snapshot(self, ref: Any) -> None:
-        with contextlib.suppress(RayActorError):  # restarting: the old picture stands
+        try:
             self._watch.see(answer(ref))
+        except Gone as error:  # restarting: the old picture stands
+            if never_started(error):  # and nobody watches the memory any more
+                self._watch.trouble = self._watch.trouble or did_not_start("monitor", error)
 
     def _take_use(self, ref: Any) -> None:
         try:
             self._watch.heed_freeze(answer(ref), time.monotonic())
-        except RayActorError:
+        except Gone:
             return
         except UsageError as error:
             self._watch.trouble = error
@@ -261,6 +245,9 @@ class Run:
         if self._watch.paused == self._paused:
             return
         self._paused = self._watch.paused
+        self._tell_limiter()
+
+    def _tell_limiter(self) -> None:
         limiter, run_id = self._crew.limiter, self._assignment.run_id
         (limiter.pause if self._paused else limiter.resume).remote(run_id)
 
@@ -287,14 +274,3 @@ class Run:
 
     def _show(self) -> None:
         self._assignment.show(self._watch.standing(self.totals, time.monotonic()))
-
-
-def answer(ref: Any, within_s: float = ANSWER_WITHIN_S) -> Any:
-    """What a call came to. Raises an actor's own error as the actor raised it."""
-    try:
-        return ray.get(ref, timeout=within_s)
-    except RayTaskError as error:
-        # Ray hands on a subclass of the error's type, made on the spot, with the traceback in its text.
-        if isinstance(error.cause, CandlefleetError):
-            raise error.cause from None
-        raise

@@ -135,7 +135,7 @@ class Fetcher:
         except TimeoutError:  # GetTimeoutError is one
             return Unsent(f"no permit in {PERMIT_WITHIN_S:g} s")
         if permit is None:
-            return Unsent("the run is stopping")
+            return Unsent("called back: the run is stopping, or this fetcher moves")
         if is_stale(permit, read()) or self._family(chunk) is not family:
             self._desk.settle(Settlement(terms, permit.number, Fate.UNSENT))
             return Unsent(

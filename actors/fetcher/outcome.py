@@ -48,7 +48,7 @@ class Halted:
 
 @dataclass(frozen=True, slots=True)
 class Unsent:
-    """No request was sent: the run is stopping, or a neighbour (limiter, writer) is away."""
+    """No request was sent: the run is stopping or paused for long, or the limiter is away."""
 
     reason: str
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import date, timedelta
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -124,7 +125,7 @@ class Fleet(RuleBasedStateMachine):
         if data.draw(st.booleans()):
             self.settle(order, data.draw(st.sampled_from([word, Undelivered("lost its answer")])))
         else:
-            self.dispatch.lost(order.chunk)
+            self.dispatch.lost(order.chunk, "its process died")
 
     @precondition(lambda self: self.held)
     @rule(data=st.data())
@@ -157,7 +158,7 @@ class Fleet(RuleBasedStateMachine):
         """No dead letter breaks its fetchers for ever."""
         self.unwritten[order.chunk.id] += isinstance(order, WriteOff)
         if self.unwritten[order.chunk.id] < 3:
-            self.dispatch.lost(order.chunk)
+            self.dispatch.lost(order.chunk, "its process died")
         else:
             self.settle(order, Undelivered("full"))
 
@@ -267,7 +268,7 @@ def test_a_chunk_that_breaks_its_fetcher_again_and_again_is_written_off() -> Non
     for _ in range(3):
         (order,) = dispatch.orders(0.0)
         assert isinstance(order, Send)
-        dispatch.lost(order.chunk)
+        dispatch.lost(order.chunk, "its process died")
     (order,) = dispatch.orders(0.0)
     assert isinstance(order, WriteOff)
     assert (order.attempts, order.refused.cause) == (3, Cause.POISON)
@@ -285,7 +286,7 @@ def test_a_dead_letter_that_cannot_be_made_ends_the_run_and_names_what_went_wron
             dispatch.lost(order.chunk, "ValueError; see the run's log")
     assert (
         messages
-        == ["it took its fetcher down 3 times, the last time: ValueError; see the run's log"] * 3
+        == ["it broke its fetcher 3 times, the last time: ValueError; see the run's log"] * 3
     )
     assert dispatch.idle
     assert (dispatch.pending, dispatch.requests) == (2, 3)
@@ -301,7 +302,7 @@ def test_a_suspect_is_sent_alone_so_that_no_innocent_chunk_is_condemned() -> Non
         guilty = {o.fetcher for o in orders if o.chunk == chunk(0) and isinstance(o, Send)}
         for order in orders:
             if order.fetcher in guilty:
-                dispatch.lost(order.chunk)
+                dispatch.lost(order.chunk, "its process died")
                 continue
             (written_off if isinstance(order, WriteOff) else done).add(order.chunk)
             dispatch.settle(order.chunk, Delivered("w", Status.STORED, 1), float(turn))
@@ -311,11 +312,60 @@ def test_a_suspect_is_sent_alone_so_that_no_innocent_chunk_is_condemned() -> Non
     assert dispatch.pending == 0
 
 
+@pytest.mark.parametrize("well", [["a"], ["a", "c"]])
+@pytest.mark.parametrize("its_dead_letters_too", [False, True])
+def test_a_fetcher_that_breaks_over_everything_condemns_nothing_and_draws_no_work(
+    well: list[str],
+    its_dead_letters_too: bool,  # by its name
+) -> None:
+    """Such as one whose disk is full; the others are given what it broke over."""
+    dispatch = Dispatch([chunk(i) for i in range(400)], dict.fromkeys([*well, "bad"], 5))
+    broken, under_way = 0, []
+    for turn in range(2_000):
+        under_way += dispatch.orders(float(turn))
+        if not under_way:
+            break
+        order = under_way.pop(0)
+        if order.fetcher == "bad" and (isinstance(order, Send) or its_dead_letters_too):
+            broken += 1
+            dispatch.lost(order.chunk, "OSError")
+            continue
+        assert isinstance(order, Send), "an innocent chunk was written off"
+        dispatch.settle(order.chunk, Delivered("w", Status.STORED, 1), float(turn))
+        dispatch.committed([order.chunk.id], "w")
+    assert dispatch.trouble is None
+    assert (dispatch.pending, dispatch.idle) == (0, True)
+    assert 0 < broken < 40
+
+
+def test_a_fetcher_that_dies_again_and_again_is_given_less_and_less() -> None:
+    dispatch = Dispatch([chunk(i) for i in range(300)], {"well": 5, "dying": 5})
+    deaths, under_way = 0, []
+    for turn in range(2_000):
+        dispatch.back("dying")
+        under_way += dispatch.orders(float(turn))
+        if not under_way:
+            break
+        if any(order.fetcher == "dying" for order in under_way):
+            deaths += 1
+            dispatch.away("dying")
+            for order in [o for o in under_way if o.fetcher == "dying"]:
+                under_way.remove(order)
+                dispatch.lost(order.chunk, "its process died")
+            continue
+        order = under_way.pop(0)
+        assert isinstance(order, Send), "an innocent chunk was written off"
+        dispatch.settle(order.chunk, Delivered("w", Status.STORED, 1), float(turn))
+        dispatch.committed([order.chunk.id], "w")
+    assert dispatch.pending == 0
+    assert 0 < deaths < 30
+
+
 def test_a_receipt_whose_fetcher_was_lost_is_the_end_of_its_chunk() -> None:
     """The writer had its answer, the driver never heard of it: no second request, and the run ends."""
     dispatch = Dispatch([chunk(0)], {"a": 1})
     (order,) = dispatch.orders(0.0)
-    dispatch.lost(order.chunk)
+    dispatch.lost(order.chunk, "its process died")
     assert dispatch.committed([order.chunk.id], "w") == {order.chunk.id}
     assert dispatch.orders(1.0) == []
     assert dispatch.idle

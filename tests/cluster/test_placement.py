@@ -47,7 +47,34 @@ def test_a_fetcher_that_is_starting_is_not_moved_again() -> None:
 def test_where_a_fetcher_could_not_start_none_is_sent_again() -> None:
     """Such as to a node that lacks a package; the fetcher is not lost with it."""
     places = Places(["fetcher-1", "fetcher-2", "fetcher-3"], "abc")
-    assert places.instead("fetcher-3", "abc") == "a"
-    places.of["fetcher-3"] = "a"
+    places.failed("fetcher-3", "abc")
+    assert places.of["fetcher-3"] in "ab"
     assert places.move_due("abc") is None
-    assert places.instead("fetcher-3", "ac") is None
+    places.started("fetcher-3", "c")  # Ray had its own mind, and it went well
+    assert places.of["fetcher-3"] == "c"
+    places.of["fetcher-3"] = "a"
+    assert places.move_due("abc") == ("fetcher-3", "c")
+
+
+@given(NODES, st.lists(st.booleans(), max_size=12))
+def test_a_fetcher_is_started_again_wherever_there_is_any_node_and_not_in_haste(
+    nodes: list[str], others_start: list[bool]
+) -> None:
+    """Twice as long is waited each time, up to a minute; from the start again once it was there."""
+    places, waits_s = Places(["fetcher-1", "fetcher-2"], nodes), []
+    for starts in others_start:
+        waits_s.append(places.failed("fetcher-1", nodes))
+        assert places.of["fetcher-1"] in nodes
+        if starts:
+            places.started("fetcher-2", places.of["fetcher-2"])
+    assert waits_s == [min(60.0, 2.0**n) for n in range(len(waits_s))]
+    places.started("fetcher-1", places.of["fetcher-1"])
+    assert places.failed("fetcher-1", nodes) == 1.0
+
+
+def test_each_node_is_tried_before_any_is_tried_again() -> None:
+    places, tried = Places(["fetcher-1"], "abc"), []
+    for _ in range(3):
+        tried.append(places.of["fetcher-1"])
+        places.failed("fetcher-1", "abc")
+    assert sorted(tried) == ["a", "b", "c"]
