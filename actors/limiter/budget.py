@@ -22,6 +22,9 @@ AHEAD_AT_MOST = 4
 
 #: A run that has not been heard of for so long has ended, however that came.
 ALIVE_NS = 10 * NS_PER_S
+#: A run is heard of twice a second. In a forecast one that was killed must not linger: the same command,
+#: given again at once, would be told that it waits for what it was itself.
+HEARD_NS = 3 * NS_PER_S
 
 _PRUNE_EVERY = 1_000
 
@@ -85,8 +88,8 @@ class Budget:
             self._put([replace(self._run(claim, now, self._runs()), pending=pending)])
 
     def runs(self, now: Reading) -> list[RunEntry]:
-        """Runs that are under way, of any process."""
-        return [run for run in self._runs().values() if _is_alive(run, now)]
+        """Runs that are under way, of any process, by what they have said just now."""
+        return [run for run in self._runs().values() if _is_alive(run, now, HEARD_NS)]
 
     def limits(
         self, now: Reading, terms: Terms, runs: Iterable[RunEntry] | None = None
@@ -201,5 +204,5 @@ def _contends(run: RunEntry, now: Reading) -> bool:
     return _waits(run, now) and _is_alive(run, now) and run.wakes_at_ns <= now.boot_ns
 
 
-def _is_alive(run: RunEntry, now: Reading) -> bool:
-    return run.seen.boot_id == now.boot_id and now.boot_ns - run.seen.boot_ns < ALIVE_NS
+def _is_alive(run: RunEntry, now: Reading, patience_ns: int = ALIVE_NS) -> bool:
+    return run.seen.boot_id == now.boot_id and now.boot_ns - run.seen.boot_ns < patience_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
 from typing import Any, TextIO
@@ -19,13 +20,18 @@ class _Stream(io.FileIO):
 
     _complained = False
 
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._was_terminal = self.isatty()  # of one that is gone, nothing can be told any more
+
     def write(self, content: Any, /) -> int:
         try:
             return super().write(content)
         except BrokenPipeError:
             pass
         except OSError as error:
-            if self.fileno() == _STDOUT and not self._complained:
+            is_gone = self._was_terminal and error.errno == errno.EIO
+            if self.fileno() == _STDOUT and not self._complained and not is_gone:
                 self._complained = True
                 raise CandlefleetError(f"stdout cannot be written ({error.strerror})") from error
         return memoryview(content).nbytes
@@ -41,7 +47,7 @@ def _outliving(stream: Any) -> TextIO:
         kept: TextIO = stream
         return kept
     stream.flush()
-    raw = _Stream(stream.fileno(), "w", closefd=False)
+    raw = _Stream(stream.fileno())
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding=stream.encoding,

@@ -14,7 +14,7 @@ from cluster.exit import Exit
 from cluster.interrupt import ONE_S, interruptible
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_only_sets_the_flag_and_handlers_come_back(number: signal.Signals) -> None:
     before = signal.getsignal(number)
     with interruptible() as interrupt:
@@ -59,6 +59,39 @@ def test_two_signals_at_once_are_one_and_a_later_one_ends_the_process() -> None:
         assert process.stdout.readline() == b"SIGTERM\n"
         signal_until_it_ends(process, signal.SIGINT)
         assert process.returncode == Exit.INTERRUPTED
+
+
+def test_a_terminal_that_is_gone_interrupts_once_however_often_that_is_said() -> None:
+    """The system says it, and the shell, with any time between."""
+    with subprocess.Popen(
+        [sys.executable, "-c", DRAINING.replace("SIGTERM", "SIGHUP")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b"SIGHUP\n"
+        until_s = time.monotonic() + 2 * ONE_S
+        while time.monotonic() < until_s:
+            process.send_signal(signal.SIGHUP)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(0.05)
+        signal_until_it_ends(process, signal.SIGTERM)
+        assert process.returncode == Exit.INTERRUPTED
+        assert process.stderr.read() == b"Ended at once.\n"
+
+
+def test_a_command_that_is_to_outlive_its_terminal_does() -> None:
+    """As `nohup` has it."""
+    with subprocess.Popen(
+        [sys.executable, "-c", DRAINING.replace("SIGTERM", "SIGHUP")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),  # noqa: PLW1509  # no threads here
+    ) as process:
+        out, _ = process.communicate(timeout=20)
+        assert (out, process.returncode) == (b"None\n", 0)
 
 
 DEAF = """

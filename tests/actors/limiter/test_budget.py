@@ -175,6 +175,16 @@ def test_no_window_is_overfull_across_restarts_reboots_and_clocks_set(windows, h
     assert all(worst(w, times) <= w.limit for w in windows)
 
 
+def test_a_run_that_is_killed_is_soon_in_no_forecast(opened, computer):
+    """The same command, given again at once, is not told that it waits for what it was itself."""
+    limiter = opened(Window(10, MINUTE))
+    limiter.budget.announce(computer.read(), limiter.claim, 370)
+    computer.now_ns += 2 * NS_PER_S  # it is heard twice a second, on a busy machine less often
+    assert [run.pending for run in limiter.budget.runs(computer.read())] == [370]
+    computer.now_ns += 2 * NS_PER_S
+    assert limiter.budget.runs(computer.read()) == []
+
+
 def test_a_restart_forgets_nothing_and_costs_nothing(opened, computer):
     before = opened(Window(10, MINUTE))
     before.spend(7)
