@@ -19,7 +19,7 @@ from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from actors.market.errors import CandlefleetError, UsageError
 from actors.market.sessions import IST
-from cluster.exit import Exit
+from cluster.ending import exit_of, killed_by
 from cluster.joining import bring_token
 from cluster.packing import Package
 from cluster.scan import new_run_id
@@ -48,8 +48,9 @@ class Job:
     store: str
     state: str  # pending, running, succeeded, failed, stopped
     began: datetime | None
-    exit: int | None  # None while it has not ended
-    trouble: str = ""  # of Ray's, where the command itself had no chance to tell
+    exit: int | None  # of `submit` that waits for it; None while it has not ended
+    trouble: str = ""  # where the command itself had no chance to tell
+    killed_by: str = ""  # the signal's name; then it has told no exit code
 
     @property
     def is_over(self) -> bool:
@@ -65,30 +66,16 @@ class Job:
             "store": self.store,
             "state": self.state,
             "began": began,
-            "exit": self.exit,
+            "exit": None if self.killed_by else self.exit,
+            "killed_by": self.killed_by or None,
         }
 
     def in_words(self) -> str:
         """What may be long stands in a line of its own, whole, to be copied."""
         began = "" if self.began is None else f"  began {self.began.astimezone(IST):%Y-%m-%d %H:%M}"
-        ended = "" if self.exit is None else f" (exit {self.exit:d})"
+        ended = "" if self.exit is None else f" ({self.killed_by or f'exit {self.exit:d}'})"
         into = f" into {self.store}" if self.store else ""
         return f"{self.id}  {self.state}{ended}{began}\n  {self.config}{into}"
-
-
-def exit_of(status: JobStatus, driver_exit_code: int | None) -> int | None:
-    """What a job's command would have told a shell; None while it has not ended.
-
-    Ray itself only knows whether that was 0. It keeps no code of a job that was stopped, or that never
-    began.
-    """
-    if not status.is_terminal():
-        return None
-    if status is JobStatus.STOPPED:
-        return Exit.INTERRUPTED
-    if status is JobStatus.SUCCEEDED:
-        return Exit.DONE
-    return driver_exit_code if driver_exit_code in range(1, 256) else Exit.INCOMPLETE
 
 
 class Jobs:
@@ -236,15 +223,17 @@ def summary_in(log: str) -> str | None:
 
 
 def job_of(details: JobDetails) -> Job:
-    told = details.metadata or {}
+    state = details.status.value.lower()
+    told, killer = details.metadata or {}, killed_by(details.driver_exit_code)
     return Job(
         id=details.submission_id or details.job_id or "",
         config=told.get("config") or _config(details.entrypoint),
         store=told.get("store", ""),
-        state=details.status.value.lower(),
+        state=state,
         began=_time(details.start_time),
-        exit=exit_of(details.status, details.driver_exit_code),
-        trouble=_trouble(details),
+        exit=exit_of(state, details.driver_exit_code),
+        trouble=_trouble(details, killer),
+        killed_by=killer,
     )
 
 
@@ -252,8 +241,12 @@ def _time(milliseconds: int | None) -> datetime | None:
     return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
 
 
-def _trouble(details: JobDetails) -> str:
-    if details.status is not JobStatus.FAILED or details.driver_exit_code is not None:
+def _trouble(details: JobDetails, killer: str) -> str:
+    if details.status is not JobStatus.FAILED:
+        return ""
+    if killer:
+        return f"it was killed ({killer}); what it fetched is kept, the same command goes on from there"
+    if details.driver_exit_code is not None:
         return ""
     said = (details.message or "Ray does not say why").strip().splitlines()
     return "\n".join(line[:TROUBLE_LINE_CHARS] for line in said[-TROUBLE_LINES:])

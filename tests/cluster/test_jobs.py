@@ -16,27 +16,7 @@ from ray.job_submission import JobDetails, JobStatus, JobType
 
 from actors.market.errors import UsageError
 from cluster import jobs
-from cluster.jobs import Job, Jobs, exit_of, job_of, summary_in
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "told"),
-    [
-        (JobStatus.PENDING, None, None),
-        (JobStatus.RUNNING, None, None),
-        (JobStatus.SUCCEEDED, 0, 0),
-        (JobStatus.FAILED, 1, 1),
-        (JobStatus.FAILED, 3, 3),
-        (JobStatus.FAILED, 130, 130),
-        (JobStatus.FAILED, None, 1),  # it never began
-        (JobStatus.FAILED, -9, 1),
-        (JobStatus.STOPPED, None, 130),
-    ],
-)
-def test_a_jobs_end_is_told_as_its_command_would_have(
-    status: JobStatus, code: int | None, told: int | None
-) -> None:
-    assert exit_of(status, code) == told
+from cluster.jobs import Job, Jobs, job_of, summary_in
 
 
 @pytest.mark.parametrize(
@@ -75,6 +55,25 @@ def test_what_kept_a_job_from_beginning_is_told_by_the_end_of_rays_account(
     )
     assert job.trouble == told
     assert (job.config, job.exit) == ("some configs/all.yaml", code or 1)
+
+
+def test_a_job_that_was_killed_is_said_to_be_and_has_no_exit_code() -> None:
+    """Killed, its command could say nothing; Ray's account is but the end of its log."""
+    job = job_of(
+        JobDetails(
+            type=JobType.SUBMISSION,
+            submission_id="candlefleet-1",
+            status=JobStatus.FAILED,
+            entrypoint="exec python -m cluster scan all.yaml",
+            message="Job entrypoint command failed with exit code -9, last available logs:\n0/9",
+            driver_exit_code=-9,
+        )
+    )
+    assert job.in_words().startswith("candlefleet-1  failed (SIGKILL)\n")
+    assert (job.as_dict()["exit"], job.as_dict()["killed_by"]) == (None, "SIGKILL")
+    assert job.trouble.startswith("it was killed (SIGKILL)")
+    assert job.trouble.endswith("the same command goes on from there")
+    assert job.exit == 1, "what submit ends with"
 
 
 def test_an_entrypoint_that_no_shell_could_read_is_listed_all_the_same() -> None:
