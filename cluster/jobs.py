@@ -26,10 +26,14 @@ from cluster.scan import new_run_id
 from cluster.version import VERSION
 
 ANSWER_WITHIN_S = 30.0
+#: A host that is gone accepts no connection, and does not refuse one either.
+CONNECTED_WITHIN_S = 10.0
 LOOK_EVERY_S = 1.0
 #: A log is sent whole each time: the longer it is, the less often it is asked for.
 LOG_BYTES_PER_S = 200_000
-#: A watched job may be out of sight for so long.
+#: A watched job that is out of sight is told of after so long.
+MISSED_AFTER_S = 5.0
+#: It may be out of sight for so long.
 BACK_WITHIN_S = 120.0
 #: Ray kills a job three seconds after it was asked to end, unless the cluster says otherwise.
 STOPPED_WITHIN_S = 60.0
@@ -127,20 +131,25 @@ class Jobs:
             sleep(LOOK_EVERY_S / 4)
         return job
 
-    def follow(self, job_id: str, show: Callable[[str], None]) -> Job:
-        """Show its log as it grows, until it has ended."""
-        seen, seen_s = 0, monotonic()
+    def follow(self, job_id: str, show: Callable[[str], None], tell: Callable[[str], None]) -> Job:
+        """Show its log as it grows, until it has ended; tell if it is out of sight meanwhile."""
+        seen, seen_s, missed = 0, monotonic(), False
         while True:
             try:
                 # In this order: what it wrote last is in a log that is read after its end.
                 job = self.look(job_id)
                 log = self.log(job_id)
             except UsageError as error:
-                if monotonic() > seen_s + BACK_WITHIN_S:
+                away_s = monotonic() - seen_s
+                if away_s > BACK_WITHIN_S:
                     problem = f"lost sight of {job_id}, which may go on: {error}"
                     raise CandlefleetError(problem) from error
+                if away_s > MISSED_AFTER_S and not missed:
+                    left_s = BACK_WITHIN_S - away_s
+                    tell(f"The cluster does not answer; waiting up to {left_s:.0f} s for it.")
+                    missed = True
             else:
-                seen_s = monotonic()
+                seen_s, missed = monotonic(), False
                 show(log[seen:])
                 seen = len(log)
                 if job.is_over:
@@ -154,7 +163,8 @@ _TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.p
 class _Client(JobSubmissionClient):
     def _do_request(self, method: str, endpoint: str, **options: Any) -> requests.Response:
         """Ray's own waits as long as it takes."""
-        return super()._do_request(method, endpoint, timeout=ANSWER_WITHIN_S, **options)
+        waits_s = (CONNECTED_WITHIN_S, ANSWER_WITHIN_S)
+        return super()._do_request(method, endpoint, timeout=waits_s, **options)
 
 
 def _client(address: str) -> _Client:

@@ -108,7 +108,7 @@ def _followed(there: Jobs, job_id: str, *, as_json: bool) -> int:
         shown.append(text)
         typer.echo(text, nl=False, err=True)
 
-    job = there.follow(job_id, show)
+    job = there.follow(job_id, show, lambda line: say([line]))
     if job.trouble:
         say([f"candlefleet: {job_id} {job.state}: {job.trouble}"])
     if as_json and (summary := summary_in("".join(shown))) is not None:
