@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,6 +25,9 @@ from cluster.wording import printable
 if TYPE_CHECKING:
     from cluster.jobs import Job, Jobs
     from cluster.packing import Order
+
+#: It becomes part of an address: no slash, and more than the dots that would lead out of a folder.
+_JOB_ID = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]+")
 
 Dashboard = Annotated[
     str,
@@ -131,6 +135,8 @@ def jobs(
 
     if stop is not None and logs is not None:
         raise UsageError("say --stop or --logs, not both", "--stop")
+    for job_id, option in ((stop, "--stop"), (logs, "--logs")):
+        _refuse_no_id(job_id, option)
     there = Jobs(address)
     if logs is not None:
         typer.echo(there.log(logs), nl=False)
@@ -143,6 +149,11 @@ def jobs(
         say([f"The cluster at {address} knows no job of ours."])
     for job in found:
         typer.echo(printable(job.in_words()))
+
+
+def _refuse_no_id(job_id: str | None, option: str) -> None:
+    if job_id is not None and _JOB_ID.fullmatch(job_id) is None:
+        raise UsageError(f"{job_id!r} is no job's id; `candlefleet jobs` lists them", option)
 
 
 def _stopped(there: Jobs, job_id: str) -> Job:

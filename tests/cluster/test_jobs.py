@@ -13,9 +13,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 import ray
 from ray.job_submission import JobDetails, JobStatus, JobType
+from typer.testing import CliRunner
 
 from actors.market.errors import UsageError
 from cluster import jobs
+from cluster.cli import app
 from cluster.jobs import Job, Jobs, job_of, summary_in
 
 
@@ -145,6 +147,16 @@ def dashboard() -> Iterator[str]:
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+@pytest.mark.parametrize("option", ["--logs", "--stop"])
+@pytest.mark.parametrize("job_id", ["", ".", "..", "../x/../../y", "a b", "a?b", "a\n", "é"])
+def test_what_can_be_no_jobs_id_is_refused_by_its_option(option: str, job_id: str) -> None:
+    """Before anybody is asked: nothing listens at that address."""
+    refused = CliRunner().invoke(app, ["jobs", "--address", "http://127.0.0.1:9", option, job_id])
+    assert isinstance(refused.exception, UsageError)
+    assert refused.exception.where == option
+    assert refused.exception.problem.startswith(f"{job_id!r} is no job's id")
 
 
 @pytest.mark.parametrize(
