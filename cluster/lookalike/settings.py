@@ -126,6 +126,8 @@ class Settings:
             raise ValueError(f"auth is one of {', '.join(AUTH_MODES)}, not {self.auth!r}")
         if any(limit < 1 or seconds <= 0 for limit, seconds in self.windows):
             raise ValueError("a window holds at least 1 request in more than 0 seconds")
+        if not (self.latency_s >= 0 and self.jitter_s >= 0):
+            raise ValueError("latency and jitter are 0 seconds or more")
         if self.jitter_s > self.latency_s:
             raise ValueError("jitter cannot exceed the mean latency")
 
@@ -156,6 +158,14 @@ def _in_words(read: Callable[[str], Any], meaning: str) -> Callable[[str], Any]:
     return reading
 
 
+def _help(one: Field[Any], usual: Any) -> str:
+    """What the flag means, and its default unless that is nothing."""
+    meaning: str = one.metadata["help"]
+    if usual in (None, "", {}):
+        return meaning
+    return f"{meaning} (default {one.metadata['show'](usual)})"
+
+
 def _name(one: Field[Any]) -> str:
     return "--" + one.name.replace("_", "-")
 
@@ -167,6 +177,7 @@ def read_argv(
         prog=prog,
         description="An exchange that looks like Upstox, on loopback. Its candles are synthetic.",
     )
+    usual = Settings()
     for one in fields(Settings):
         read = one.metadata.get("read")
         meaning = one.metadata["help"]
@@ -174,8 +185,9 @@ def read_argv(
             parser.add_argument(_name(one), action="store_true", help=meaning)
         else:
             reading = _in_words(read, meaning)
+            shown = _help(one, getattr(usual, one.name))
             parser.add_argument(
-                _name(one), type=reading, default=argparse.SUPPRESS, metavar="", help=meaning
+                _name(one), type=reading, default=argparse.SUPPRESS, metavar="", help=shown
             )
     try:
         return Settings(**vars(parser.parse_args(argv)))

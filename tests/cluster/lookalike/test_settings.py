@@ -53,12 +53,41 @@ def test_a_moment_without_a_zone_is_indian():
         {"port": 65_536},
         {"windows": ((0, 1.0),)},
         {"latency_s": 1.0, "jitter_s": 2.0},
+        {"latency_s": -1.0},
+        {"latency_s": float("nan")},
+        {"latency_s": 1.0, "jitter_s": -1.0},
     ],
 )
 def test_settings_that_cannot_be_are_refused(wrong):
     """Before a server is started."""
-    with pytest.raises(ValueError, match=r"auth|port|window|jitter"):
+    with pytest.raises(ValueError, match=r"auth|port|window|jitter|latency"):
         Settings(**wrong)
+
+
+def test_a_negative_latency_is_refused_as_what_it_is(capsys):
+    """Jitter was never mentioned."""
+    with pytest.raises(SystemExit):
+        read_argv(["--latency-s", "-1"])
+    assert "latency and jitter are 0 seconds or more" in capsys.readouterr().err
+
+
+def test_help_shows_every_default_that_can_be_written(capsys):
+    """As the flag would have it."""
+    with pytest.raises(SystemExit):
+        read_argv(["--help"])
+    _, _, options = capsys.readouterr().out.partition("options:")
+    told = {said.split()[0]: " ".join(said.split()) for said in options.split("\n  --")[1:]}
+    for name, default in (
+        ("port", "0"),
+        ("clock-rate", "1.0"),
+        ("windows", "50/1.0,500/60.0,2000/1800.0"),
+        ("auth", "off"),
+        ("token", "lookalike-token"),
+        ("latency-s", "0.0"),
+        ("cache-mb", "64"),
+    ):
+        assert told[name].endswith(f"(default {default})")
+    assert "(default" not in told["faults"]
 
 
 def test_help_names_every_kind_of_fault(capsys):
