@@ -33,6 +33,7 @@ from cluster.config import RunConfig
 from cluster.derive import Derived, derive, due_of
 from cluster.exit import Exit
 from cluster.fleet import Worked, work
+from cluster.forecast import memory_notes
 from cluster.local_cluster import Cluster
 from cluster.logs import run_log
 from cluster.occupancy import locked, make_ready, recover
@@ -150,6 +151,7 @@ def scan(
         prepared = prepare(config, provider, clock.now(), planner)
         prepared = replace(prepared, clock=clock, occasion=occasion)
         notes = [*prepared.wants.warnings, *prepared.wants.notes, *map(str, prepared.plan.notes)]
+        notes += memory_notes(prepared)
         notes += asking.remarks(screen, prepared) if screen else ()
         for note in notes:
             console.print(

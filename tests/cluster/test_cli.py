@@ -90,6 +90,17 @@ def test_a_plan_for_people_names_what_it_left_out(config: Path, exchange: Lookal
     assert "NOSUCH" in done.stderr
 
 
+def test_a_plan_notes_a_fleet_that_will_be_too_large_for_its_memory(
+    config: Path, exchange: Lookalike
+) -> None:
+    """For people and for machines."""
+    config.write_text(config.read_text() + "memory: {limit_mb: 400}\n")
+    said = "memory.limit_mb is 400, and a fleet of 2 fetchers holds some "
+    assert said in candlefleet("plan", config, *at(exchange)).stderr
+    (note,) = json.loads(candlefleet("plan", config, *at(exchange), "--json").stdout)["notes"]
+    assert note.startswith(said)
+
+
 def test_unresolved_names_can_be_allowed(config: Path, exchange: Lookalike) -> None:
     config.write_text(config.read_text().replace("NOSUCH]", "NOSUCH], allow_unresolved: true"))
     done = candlefleet("universe", config, "--assets-url", exchange.assets_url, "--json")

@@ -3,13 +3,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.limiter.simulate import Contender, Course
 from actors.limiter.turns import Priority
 from actors.limiter.use import BudgetUse
 from actors.limiter.windows import Spending, Stage
 from actors.market.window import NS_PER_S, Window
-from cluster.forecast import STARTUP_S, foresee
+from cluster.config.settings import FleetSettings, MemorySettings
+from cluster.forecast import STARTUP_S, at_start_mb, foresee, tightness
 
 LIMITS = (Window(10, NS_PER_S), Window(100, 60 * NS_PER_S))
 NOW = datetime(2024, 1, 1, tzinfo=UTC)
@@ -49,3 +52,20 @@ def test_other_runs_are_reckoned_with() -> None:
     alone_s = foresee(200, found(), lanes=16).expected_s
     rivals = (Contender(Priority.INTERACTIVE, 200),)
     assert foresee(200, found(rivals=rivals), lanes=16).expected_s > alone_s + 50
+
+
+@given(st.integers(400, 8_000), st.integers(1, 64))
+def test_a_fleet_is_called_too_large_exactly_if_it_is_before_its_first_answer(
+    limit_mb: int, fetchers: int
+) -> None:
+    notes = tightness(limit_mb, fetchers)
+    assert bool(notes) == (at_start_mb(fetchers) > limit_mb)
+    assert all(f"memory.limit_mb is {limit_mb:,}, " in note for note in notes)
+
+
+def test_the_default_fleet_is_too_large_for_the_least_limit_alone() -> None:
+    default = FleetSettings().fetchers
+    (note,) = tightness(400, default)
+    assert "a fleet of 2 fetchers holds some 450 MB from its start" in note
+    assert tightness(MemorySettings().limit_mb, default) == []
+    assert tightness(400, 1) == [], "the least limit is for the smallest fleet"
