@@ -22,10 +22,15 @@ from actors.market.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ADDRESS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|$))[^/]+)*")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_ADDRESS = re.compile(rf"s3://{_BUCKET.pattern}(/(?!\.{{1,2}}(/|$))[^/]+)*")
 
 #: What is wrong with an address at which no store can be.
 NO_PLACE = "is no path and no s3://bucket/prefix"
+_NO_BUCKET = (
+    "names no bucket that can be: its name has 3 to 63 characters, of lower case letters, digits, dots "
+    "and hyphens, and begins and ends with a letter or digit"
+)
 
 #: A commit outlasts a stumbling network, but not for longer than a run waits for its writer.
 _PATIENT = {
@@ -62,7 +67,10 @@ def checked(uri: str) -> str:
         raise UsageError("must not carry credentials; the environment is their place", "store")
     address = uri.rstrip("/")
     if _ADDRESS.fullmatch(address) is None:
-        raise UsageError(NO_PLACE, f"store {uri}")
+        scheme, _, place = address.partition("://")
+        bucket = place.partition("/")[0]
+        is_misnamed = scheme == "s3" and bucket and _BUCKET.fullmatch(bucket) is None
+        raise UsageError(_NO_BUCKET if is_misnamed else NO_PLACE, f"store {uri}")
     return address
 
 

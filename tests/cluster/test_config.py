@@ -359,6 +359,8 @@ MISTAKES = {
     "store: ''": "store: is no path",
     "store: 'http://foo/bar'": "store: is no path and no s3://bucket/prefix",
     "store: 'gs://bucket/x'": "store: is no path and no s3://bucket/prefix",
+    "store: 's3://b/x'": "store: names no bucket that can be: its name has 3 to 63 characters",
+    "store: 's3://Bucket/x'": "store: names no bucket that can be: its name has 3 to 63 characters",
     "store: 's3://'": "store: is no path and no s3://bucket/prefix",
     "store: 's3:/bucket/x'": "store: is no path and no s3://bucket/prefix",
     "store: '~nobody-of-that-name/x'": "store: is no path and no s3://bucket/prefix",
