@@ -108,7 +108,8 @@ def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
                 environment=environment_digest(salt),
                 salt=salt,
             )
-            _write(state_dir / _FILE, kept)
+            with made(state_dir):
+                local_cluster.write_privately(state_dir / _FILE, json.dumps(asdict(kept)))
         except BaseException:  # Ctrl-C too
             local_cluster.end_head(process)
             raise
@@ -152,13 +153,6 @@ def environment_digest(salt: str) -> str:
 
 def _digest(parts: list[str]) -> str:
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
-
-
-def _write(path: Path, kept: Kept) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    local_cluster.write_privately(fresh, json.dumps(asdict(kept)))
-    fresh.replace(path)
 
 
 @contextmanager

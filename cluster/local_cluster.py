@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from filelock import FileLock
 
 from actors.market.errors import CandlefleetError
 from cluster import own_code
@@ -45,6 +46,7 @@ QUIET = {
 }
 
 _TOKEN_FILE = "ray.token"  # noqa: S105  # its name
+_LOCKED_WITHIN_S = 10.0  # whoever holds it writes one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,11 @@ def environment(state_dir: Path) -> dict[str, str]:
     password, which stands in a file that is this user's alone.
     """
     token = state_dir / _TOKEN_FILE
-    with made(state_dir), suppress(FileExistsError):
-        write_privately(token, secrets.token_hex(32))
+    with made(state_dir):
+        if not _is_filled(token):
+            with FileLock(f"{token}.lock", timeout=_LOCKED_WITHIN_S):
+                if not _is_filled(token):
+                    write_privately(token, secrets.token_hex(32))
     return {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # means: nobody joins from elsewhere; use 127.0.0.1
         "RAY_AUTH_MODE": "token",
@@ -175,7 +180,17 @@ def _let_go(head: subprocess.Popen[bytes]) -> None:
     head.stdout.close()
 
 
+def _is_filled(token: Path) -> bool:
+    """An empty one, as a full disk or a lost journal leaves it, lets nobody in."""
+    return token.exists() and token.stat().st_size > 0
+
+
 def write_privately(path: Path, text: str) -> None:
-    """Raise FileExistsError if it is there."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    """In place of what is there, whole or not at all; one process at a time may."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)  # a killed one's
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
