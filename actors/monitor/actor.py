@@ -8,7 +8,7 @@ from typing import Any
 import ray
 
 from actors.market.memory import MemorySample, sample
-from actors.monitor.memory import HostMemory, MemoryGate, Squeeze, by_host
+from actors.monitor.memory import Held, HostMemory, MemoryGate, Silence, Squeeze, by_host
 from actors.monitor.progress import Counters, Progress, Tally
 
 SAMPLE_EVERY_S = 1.0
@@ -30,7 +30,7 @@ class Monitor:
         self._counters = Counters(time.monotonic())
         self._gate = MemoryGate(memory_limit_bytes)
         self._watched = watched
-        self._samples: dict[str, MemorySample] = {}
+        self._held = Held()
         self._sampler: asyncio.Task[None] | None = None
 
     async def count(self, tallies: list[Tally]) -> None:
@@ -41,7 +41,7 @@ class Monitor:
     async def snapshot(self, driver: MemorySample) -> Snapshot:
         """How things stand. The driver, being no actor, brings its own sample."""
         self._sampler = self._sampler or asyncio.create_task(self._keep_sampling())
-        hosts = tuple(by_host([driver, sample(), *self._samples.values()]))
+        hosts = tuple(by_host([driver, sample(), *self._held.samples()]))
         now_s = time.monotonic()
         return Snapshot(
             progress=self._counters.progress(now_s),
@@ -58,11 +58,17 @@ class Monitor:
             await asyncio.sleep(SAMPLE_EVERY_S)
 
     async def _sample(self, name: str) -> None:
-        try:
-            actor: Any = ray.get_actor(name)
-            # wrap_future: awaiting an ObjectRef itself leaks (ray issue 45895).
-            answer = asyncio.wrap_future(actor.memory.remote().future())
-            self._samples[name] = await asyncio.wait_for(answer, ANSWER_WITHIN_S)
-        except (ray.exceptions.RayError, ValueError, TimeoutError):
-            # Dead, restarting or busy: what it held is unknown, so it no longer counts.
-            self._samples.pop(name, None)
+        self._held.hear(name, await _asked(name))
+
+
+async def _asked(name: str) -> MemorySample | Silence:
+    try:
+        actor: Any = ray.get_actor(name)
+        # wrap_future: awaiting an ObjectRef itself leaks (ray issue 45895).
+        answer = asyncio.wrap_future(actor.memory.remote().future())
+        told: MemorySample = await asyncio.wait_for(answer, ANSWER_WITHIN_S)
+    except (ray.exceptions.RayActorError, ValueError):
+        return Silence.DEAD  # or restarting
+    except (ray.exceptions.RayError, TimeoutError):
+        return Silence.BUSY
+    return told

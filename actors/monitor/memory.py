@@ -3,11 +3,39 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 
 from actors.market.memory import MemorySample
 
 BREATH_S = 1.0
 BREATH_EVERY_S = 10.0
+
+
+class Silence(Enum):
+    """Why a process did not say what it holds."""
+
+    BUSY = "busy"
+    DEAD = "dead"
+
+
+class Held:
+    """What each of some processes held when it last said so.
+
+    One too busy to answer holds it still, and is so just when its host swaps: were it left out, the gate
+    would open then.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, MemorySample] = {}
+
+    def hear(self, name: str, answer: MemorySample | Silence) -> None:
+        if isinstance(answer, MemorySample):
+            self._last[name] = answer
+        elif answer is Silence.DEAD:
+            self._last.pop(name, None)
+
+    def samples(self) -> list[MemorySample]:
+        return list(self._last.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from actors.market.memory import MemorySample, sample
 from actors.monitor.memory import (
     BREATH_EVERY_S,
     BREATH_S,
+    Held,
     HostMemory,
     MemoryGate,
+    Silence,
     by_host,
 )
 from actors.monitor.progress import RATE_OVER_S, Counters, Tally
@@ -52,6 +54,32 @@ def test_hosts_are_summed_apart_and_a_process_counts_once() -> None:
     """The newest sample of a process stands; processes of one host add up."""
     hosts = by_host([held("a", 1, 5), held("a", 1, 7), held("a", 2, 10), held("b", 1, 3)])
     assert [(h.host, h.processes, h.private_bytes) for h in hosts] == [("a", 2, 17), ("b", 1, 3)]
+
+
+said = st.integers(0, 3).map(lambda size: held("a", 1, size)) | st.sampled_from(Silence)
+
+
+@given(st.lists(st.tuples(st.sampled_from("xyz"), said)))
+def test_what_a_process_last_said_counts_until_it_is_dead(
+    heard: list[tuple[str, MemorySample | Silence]],
+) -> None:
+    """By a naive look back: the last word of each that was not merely too busy to answer."""
+    counted = Held()
+    for name, answer in heard:
+        counted.hear(name, answer)
+    words = {name: answer for name, answer in heard if answer is not Silence.BUSY}
+    left = [answer for answer in words.values() if answer is not Silence.DEAD]
+    assert sorted(counted.samples(), key=repr) == sorted(left, key=repr)
+
+
+def test_a_fleet_too_busy_to_answer_stays_squeezed_and_a_dead_one_does_not() -> None:
+    gate, fleet = MemoryGate(1000), Held()
+    fleet.hear("fetcher-1", held("a", 1, 1001))
+    assert gate.update(by_host(fleet.samples()), 0.0) is not None
+    fleet.hear("fetcher-1", Silence.BUSY)
+    assert gate.update(by_host(fleet.samples()), 5.0) is not None
+    fleet.hear("fetcher-1", Silence.DEAD)
+    assert gate.update(by_host(fleet.samples()), 6.0) is None
 
 
 def on(private_bytes: int) -> list[HostMemory]:
