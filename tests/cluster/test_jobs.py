@@ -15,10 +15,12 @@ import ray
 from ray.job_submission import JobDetails, JobStatus, JobType
 from typer.testing import CliRunner
 
-from actors.market.errors import UsageError
+from actors.market.errors import CandlefleetError, UsageError
 from cluster import jobs
 from cluster.cli import app
+from cluster.config.settings import ProviderSettings
 from cluster.jobs import Job, Jobs, job_of, summary_in
+from cluster.run import DRAIN_S, LAST_LOOK_WITHIN_S
 
 
 @pytest.mark.parametrize(
@@ -125,11 +127,22 @@ DONE = {
 
 
 class Dashboard(BaseHTTPRequestHandler):
-    """As a cluster's that remembers one job, which has ended, under its id alone."""
+    """As a cluster's that remembers jobs under their ids alone: one has ended, one runs on and on."""
 
     def do_GET(self) -> None:
-        answers = {"/api/version": {"ray_version": ray.__version__}, "/api/jobs/": []}
-        content = json.dumps(answers.get(self.path, DONE)).encode()
+        self.answer(
+            {
+                "/api/version": {"ray_version": ray.__version__},
+                "/api/jobs/": [],
+                "/api/jobs/candlefleet-2": DONE | {"status": "RUNNING"},
+            }.get(self.path, DONE)
+        )
+
+    def do_POST(self) -> None:
+        self.answer({"stopped": True})
+
+    def answer(self, told: object) -> None:
+        content = json.dumps(told).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -185,3 +198,14 @@ def test_that_there_is_nothing_to_list_or_to_stop_is_said(
     assert done.stdout.endswith(shown)
     assert bool(done.stdout) == bool(shown)
     assert told in done.stderr
+
+
+def test_a_job_that_drains_is_given_time_and_then_not_said_to_have_failed(
+    dashboard: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drains_s = ProviderSettings().timeout_s + DRAIN_S + 2 * LAST_LOOK_WITHIN_S
+    assert drains_s < jobs.STOPPED_WITHIN_S
+    monkeypatch.setattr(jobs, "STOPPED_WITHIN_S", 0.0)
+    said = f"candlefleet-2 .* still draining .*: candlefleet jobs --address {dashboard}$"
+    with pytest.raises(CandlefleetError, match=said):
+        Jobs(dashboard).stop("candlefleet-2")
