@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import click
 import jsonschema
 import pytest
+import ray
 import yaml
 from ray._private.runtime_env.packaging import is_zip_uri
 from ray._private.runtime_env.protocol import ProtocolsProvider
@@ -129,6 +130,27 @@ def test_pods_run_the_pinned_ray_and_mount_what_there_is(name: str) -> None:
     assert {"claimName": read("state.yaml")["metadata"]["name"]} in claims
 
 
+PATIENCE = re.compile(r"(RAY_health_check_\w+)=(\d+)")
+
+
+@pytest.mark.parametrize("name", ["aws.yaml", "gcp.yaml", "raycluster.yaml", "rayjob.yaml"])
+def test_each_head_soon_notices_a_lost_node_as_the_readme_has_it(name: str) -> None:
+    """Under names that Ray knows: it takes any other without a word."""
+    told = dict(PATIENCE.findall((ROOT / "README.md").read_text()))
+    assert len(told) == 3
+    gcs = Path(ray.__file__).parent / "core/src/ray/gcs/gcs_server"
+    code = gcs.read_bytes()
+    assert all(variable.removeprefix("RAY_").encode() in code for variable in told)
+    spec = read(name)
+    if "head_start_ray_commands" in spec:
+        environment, _, _ = spec["head_start_ray_commands"][-1].partition(" ray start ")
+        assert dict(PATIENCE.findall(environment)) == told
+    else:
+        whole = spec["spec"].get("rayClusterSpec", spec["spec"])
+        variables = _variables(whole["headGroupSpec"])
+        assert told.items() <= {v["name"]: v.get("value") for v in variables}.items()
+
+
 def test_the_job_runs_a_command_of_ours_with_what_it_needs() -> None:
     spec = read("rayjob.yaml")["spec"]
     python, module, name, verb, *words = shlex.split(spec["entrypoint"])
@@ -196,7 +218,10 @@ def test_a_job_is_stopped_and_resumed_by_the_name_and_the_key_it_has() -> None:
 def test_each_file_is_told_of_and_none_holds_a_secret(path: Path) -> None:
     assert path.name in (LAUNCH / "README.md").read_text()
     for variable in _variables(yaml.safe_load(path.read_text())):
-        if variable["name"] not in ("AWS_REGION", "CANDLEFLEET_STATE_DIR"):
+        name = variable["name"]
+        if name not in ("AWS_REGION", "CANDLEFLEET_STATE_DIR") and not name.startswith(
+            "RAY_health"
+        ):
             assert set(variable) == {"name", "valueFrom"}
 
 
