@@ -8,7 +8,7 @@ class Exit(IntEnum):
 
     DONE = 0
     INCOMPLETE = 1  # some chunks failed or are pending, or names could not be resolved
-    USAGE = 2  # config or options refused
+    USAGE = 2  # config, options or what a run stands on refused before anything was sent
     REFUSED = 3  # the provider turned us away
     INTERRUPTED = 130
 

@@ -100,7 +100,7 @@ def exit_code(summary: Summary, worked: Worked, unforgiven: int) -> Exit:
     is_cut_off = bool(summary.pending or summary.underived)
     if worked.halted is not None:
         return Exit.REFUSED
-    if isinstance(worked.broken, UsageError):
+    if isinstance(worked.broken, UsageError) and not summary.requests:
         return Exit.USAGE
     if worked.interrupted and worked.broken is None and is_cut_off:
         return Exit.INTERRUPTED

@@ -7,7 +7,7 @@ import pytest
 
 from actors.fetcher.outcome import Halted
 from actors.market.chunk import Cause, Chunk, Receipt, Status
-from actors.market.errors import CandlefleetError, StoreError, UsageError
+from actors.market.errors import StoreError, UsageError
 from actors.market.timeframe import Timeframe
 from cluster.derive import Derived
 from cluster.exit import Exit
@@ -30,8 +30,8 @@ def receipt(status: Status, number: int = 0) -> Receipt:
     )
 
 
-def worked(*receipts: Receipt, planned: int, **facts: object) -> Worked:
-    done = Worked(planned=planned, requests=9, **facts)  # type: ignore[arg-type]
+def worked(*receipts: Receipt, planned: int, requests: int = 9, **facts: object) -> Worked:
+    done = Worked(planned=planned, requests=requests, **facts)  # type: ignore[arg-type]
     for each in receipts:
         done.totals.add(each)
     return done
@@ -96,7 +96,7 @@ def test_bars_that_were_computed_are_told_and_those_that_could_not_be_are_no_suc
 
 
 HALT = Halted("the token has expired", 401, "UDAPI100050")
-
+LEDGER = UsageError("cannot be used: the disk is full", "/state/budget.sqlite3")
 
 STORED, FAILED = receipt(Status.STORED), receipt(Status.FAILED)
 
@@ -114,6 +114,9 @@ STORED, FAILED = receipt(Status.STORED), receipt(Status.FAILED)
         (worked(STORED, planned=1, interrupted=True), True, 0, Exit.INTERRUPTED),
         (worked(STORED, planned=1, derived=Derived()), True, 0, Exit.DONE),
         (worked(planned=1, interrupted=True, halted=HALT), False, 0, Exit.REFUSED),
+        (worked(planned=1, requests=0, interrupted=True, broken=LEDGER), False, 0, Exit.USAGE),
+        (worked(planned=1, requests=1, broken=LEDGER), False, 0, Exit.INCOMPLETE),
+        (worked(STORED, planned=2, interrupted=True, broken=LEDGER), False, 0, Exit.INCOMPLETE),
     ],
 )
 def test_the_exit_code_says_whether_all_is_well(
@@ -123,6 +126,8 @@ def test_the_exit_code_says_whether_all_is_well(
     assert exit_code(got, done, unforgiven) is expected
     said = any("not computed" in line for line in lines(got, [], done.halted))
     assert said == got.underived == (derives and done.derived is None)
+    goes_on = "The same command fetches the rest." in lines(got, [], done.halted)
+    assert goes_on == (got.pending > 0 and done.halted is None)
 
 
 def test_dead_letters_are_named_up_to_a_number_and_counted_beyond() -> None:
@@ -140,15 +145,9 @@ def test_a_refusal_is_told_with_its_reason_and_code() -> None:
     assert "the token has expired (UDAPI100050)" in said
 
 
-@pytest.mark.parametrize(
-    ("broken", "expected"),
-    [(StoreError("disk full", "/data"), Exit.INCOMPLETE), (UsageError("no"), Exit.USAGE)],
-)
-def test_what_broke_a_run_is_told_by_its_exit_code(
-    broken: CandlefleetError, expected: Exit
-) -> None:
-    done = worked(planned=0, interrupted=True, broken=broken)
-    assert exit_code(_summed(done, derives=True), done, 0) is expected
+def test_a_store_that_fails_is_no_usage_error_even_before_anything_was_sent() -> None:
+    done = worked(planned=1, requests=0, broken=StoreError("disk full", "/data"))
+    assert exit_code(_summed(done), done, 0) is Exit.INCOMPLETE
 
 
 def test_a_store_is_said_to_hold_all_only_if_all_could_be_asked_for() -> None:
