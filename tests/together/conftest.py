@@ -170,6 +170,16 @@ def family(process: psutil.Process) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
+def actors_of(pid: int, kind: str) -> list[psutil.Process]:
+    """The actors of this class that a driver has just now; one that is being restarted is not there."""
+    found = []
+    for child in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.name().startswith(f"ray::{kind}"[:15]):  # Linux cuts names there
+                found.append(child)
+    return found
+
+
 def commands(processes: list[psutil.Process]) -> list[str]:
     found = []
     for each in processes:

@@ -32,7 +32,7 @@ from cluster.lookalike.faults import WORST
 from cluster.lookalike.launch import Lookalike, run_lookalike
 from cluster.lookalike.settings import Settings
 from tests.together import laws
-from tests.together.conftest import Finished, Scan, finish
+from tests.together.conftest import Finished, Scan, actors_of, finish
 
 #: Enough for the permits of the dead, which are counted for a minute.
 RATE = (20, 1.0)
@@ -53,13 +53,11 @@ def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None
 
 def kill_all(process: subprocess.Popen[str], actor: str) -> int:
     """How many there were."""
-    killed = 0
-    for child in psutil.Process(process.pid).children(recursive=True):
+    found = actors_of(process.pid, actor)
+    for each in found:
         with suppress(psutil.NoSuchProcess):
-            if child.name().startswith(f"ray::{actor}"[:15]):
-                child.kill()
-                killed += 1
-    return killed
+            each.kill()
+    return len(found)
 
 
 def arrivals(exchange: Lookalike, part: str) -> int:
@@ -107,6 +105,11 @@ def test_whoever_is_killed_the_laws_hold(scan: Scan) -> None:
         for hit in range(1, 4):
             until(lambda hit=hit: arrivals(exchange, "INE154A01025/days") >= hit, process)  # type: ignore[misc]
             assert kill_all(process, "Fetcher")
+            if hit == 2:
+                (monitor,) = actors_of(process.pid, "Monitor")
+                monitor.kill()
+        # Nobody waits for the monitor, so that it is back must be asked: while fetchers start there is time.
+        until(lambda: any(m != monitor for m in actors_of(process.pid, "Monitor")), process)
         done = finish(process)
         judged = exchange.judge()
     assert done.code == 1, done.stderr
