@@ -25,6 +25,7 @@ QUICK = {
     "RAY_AUTH_MODE": "disabled",  # a token of the user's is none of a test's business
 }
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+NOTICED_WITHIN_S = 20.0  # on a busy machine; one that only kept silent would have half a minute
 CLOSING_WITHIN_S = 30.0  # on a busy machine
 HEADLESS_AT_MOST_S = 5.0  # a user's run has more patience
 IMPATIENT = f"""
@@ -72,7 +73,9 @@ def test_a_node_that_joins_is_used_and_one_that_vanishes_costs_what_it_had_in_ha
         sent = exchange.judge()["requests"]
         until(lambda: exchange.judge()["requests"] >= sent + 2 * THREADS, process)
         cluster.remove_node(node, allow_graceful=False)
+        removed_s = time.monotonic()
         until(lambda: bool(events(scan, "fetcher.lost")), process)
+        assert time.monotonic() - removed_s < NOTICED_WITHIN_S
         exchange.set_latency(0.1)
         done = finish(process)
         judged = exchange.judge()
