@@ -12,11 +12,9 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -25,7 +23,6 @@ from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import pyarrow as pa
 import yaml
 from deltalake import DeltaTable
@@ -34,7 +31,7 @@ from actors.market.sessions import IST
 from cluster.lookalike.launch import Lookalike, run_lookalike
 from cluster.lookalike.settings import Settings
 from cluster.lookalike.split import Split
-from tests.benchmarks.fleet import config, environment
+from tests.benchmarks.fleet import command, config, environment_of, kill_one
 from tests.benchmarks.meter import Failed
 from tests.benchmarks.truth import liquid, same_as_the_market
 from tests.bucket import NAME, run_bucket
@@ -75,16 +72,13 @@ class _Loop:
     crashes: Counter[str] = field(default_factory=Counter)
 
     def scan(self, first: date, last: date) -> _Scan:
-        path = self.folder / "config.yaml"
-        path.write_text(yaml.safe_dump(self.config))
-        url = self.exchange.base_url
-        command = [sys.executable, "-m", "cluster", "scan", str(path), "--json"]
-        command += ["--store", self.store, "--base-url", url, "--assets-url", url]
-        command += ["--from", str(first), "--to", str(last)]
-        env = environment() | {"CANDLEFLEET_STATE_DIR": str(self.folder / "state")}
+        (self.folder / "config.yaml").write_text(yaml.safe_dump(self.config))
+        words = command(self.exchange, self.folder, self.store)
+        words += ["--from", str(first), "--to", str(last)]
+        env = environment_of(self.folder)
         said = self.folder / "said.txt"
         with said.open("w") as file:
-            process = subprocess.Popen(command, env=env, stdout=file, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(words, env=env, stdout=file, stderr=subprocess.STDOUT)
         return _Scan(process, said)
 
     def crash_and_finish(self) -> None:
@@ -106,7 +100,7 @@ class _Loop:
     def _crash(self, scan: _Scan) -> _Scan:
         victim = self.dice.choice([*VICTIMS])
         if victim != "driver":
-            self.crashes[victim] += _kill_actor(scan.process, victim, self.dice)
+            self.crashes[victim] += kill_one(scan.process, victim, self.dice)
             return scan
         scan = self._killed_and_started(scan)
         if self.dice.random() < AGAIN:
@@ -181,19 +175,6 @@ def _finish(scan: _Scan) -> None:
     code = scan.process.wait(timeout=RUNS_WITHIN_S)
     if code != 0:
         raise Failed(f"exit code {code}: {scan.said.read_text()[-2500:]}")
-
-
-def _kill_actor(process: subprocess.Popen[bytes], actor: str, dice: random.Random) -> bool:
-    found = []
-    for child in psutil.Process(process.pid).children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            if child.name().startswith(f"ray::{actor}"[:15]):
-                found.append(child)
-    if not found:
-        return False
-    with suppress(psutil.NoSuchProcess):
-        dice.choice(found).kill()
-    return True
 
 
 def _answers(store: str) -> int:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from cluster.lookalike.launch import Lookalike
 from tests.benchmarks.meter import Measured, measure
+from tests.together.conftest import actors_of, events
 
 #: So much that it never holds anybody up.
 NO_WINDOWS = ((1_000_000, 1.0),)
@@ -37,12 +42,15 @@ def scan(
     exchange: Lookalike, wanted: dict[str, Any], folder: Path, within_s: float = 120.0
 ) -> Measured:
     """One scan into `folder`, which must be new: its store, its budget and its caches are there."""
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(wanted))
-    url = exchange.base_url
-    command = [sys.executable, "-m", "cluster", "scan", str(path), "--json"]
-    command += ["--store", str(folder / "store"), "--base-url", url, "--assets-url", url]
-    return measure(command, environment_of(folder), within_s)
+    (folder / "config.yaml").write_text(yaml.safe_dump(wanted))
+    return measure(command(exchange, folder), environment_of(folder), within_s)
+
+
+def command(exchange: Lookalike, folder: Path, store: str | None = None) -> list[str]:
+    """A scan by the config in `folder`; into a store there, unless another is named."""
+    url, store = exchange.base_url, store or str(folder / "store")
+    words = [sys.executable, "-m", "cluster", "scan", str(folder / "config.yaml"), "--json"]
+    return [*words, "--store", store, "--base-url", url, "--assets-url", url]
 
 
 def environment() -> dict[str, str]:
@@ -64,7 +72,13 @@ def summary(done: Measured) -> dict[str, Any]:
 
 def event_at(folder: Path, event: str) -> float:
     """time.time() of the last such line in the run's log."""
-    (log,) = (folder / "store" / "runs").glob("*/log.jsonl")
-    entries = [json.loads(line) for line in log.read_text().splitlines()]
-    stamps = [entry["at"] for entry in entries if entry["event"] == event]
-    return datetime.fromisoformat(stamps[-1]).timestamp()
+    last = events(folder / "store", event)[-1]
+    return datetime.fromisoformat(last["at"]).timestamp()
+
+
+def kill_one(driver: subprocess.Popen[Any], actor: str, dice: random.Random) -> bool:
+    """Any of the driver's actors of this class; False: it is just being restarted."""
+    with suppress(psutil.NoSuchProcess, IndexError):
+        dice.choice(actors_of(driver.pid, actor)).kill()
+        return True
+    return False

@@ -27,19 +27,11 @@ from cluster.lookalike.launch import run_lookalike
 from cluster.lookalike.settings import Settings
 from tests.benchmarks.meter import Failed
 from tests.together import laws
-from tests.together.conftest import Scan, finish
-from tests.together.test_faults import events, until
+from tests.together.conftest import Scan, events, finish, until
+from tests.together.test_nodes import QUICK
 
 #: A host that answers nothing for some six seconds is dead.
-HEALTH = {
-    "RAY_health_check_initial_delay_ms": "1000",
-    "RAY_health_check_period_ms": "1000",
-    "RAY_health_check_timeout_ms": "2000",
-    "RAY_health_check_failure_threshold": "3",
-    "RAY_enable_worker_prestart": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "disabled",  # the user's own token is none of a test's business
-}
+HEALTH = QUICK | {"RAY_health_check_timeout_ms": "2000", "RAY_USAGE_STATS_ENABLED": "0"}
 NOTICED_WITHIN_S = 30.0  # by a busy machine
 RATE = (20, 1.0)
 THREADS = 2
@@ -226,20 +218,20 @@ def cut_one_off(scan: Scan, hosts: Hosts) -> None:
     address = ("--address", hosts.head)
     process = scan.start(*address, RAY_AUTH_MODE="disabled", CANDLEFLEET_STATE_DIR=state)
     fetchers = scan.config["fleet"]["fetchers"]
-    until(lambda: len(events(scan, "fetcher.started")) == fetchers, process)
+    until(lambda: len(events(scan.store, "fetcher.started")) == fetchers, process)
     sent = exchange.judge()["requests"]
     until(lambda: exchange.judge()["requests"] >= sent + 4 * THREADS, process)
     assert [hosts.fetchers(number) for number in range(fetchers)] == [1] * fetchers
     hosts.cut_off(1)
     cut_s = time.monotonic()
-    until(lambda: bool(events(scan, "chunk.lost")), process)
+    until(lambda: bool(events(scan.store, "chunk.lost")), process)
     noticed_s = time.monotonic() - cut_s
     exchange.set_latency(0.1)
     done = finish(process)
     judged = exchange.judge()
     if done.code != 0 or noticed_s > NOTICED_WITHIN_S:
         raise Failed(f"exit code {done.code}, noticed after {noticed_s:.1f} s: {done.stderr}")
-    assert len(events(scan, "fetcher.lost")) == 1
+    assert len(events(scan.store, "fetcher.lost")) == 1
     laws.rows_are_the_markets(scan)
     laws.every_chunk_has_one_receipt(scan, done.summary["planned"])
     laws.no_version_holds_a_candle_twice(scan)

@@ -11,11 +11,9 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -29,7 +27,7 @@ from deltalake import DeltaTable
 
 from cluster.lookalike.launch import Lookalike, run_lookalike
 from cluster.lookalike.settings import Settings
-from tests.benchmarks.fleet import config, environment
+from tests.benchmarks.fleet import command, config, environment_of, kill_one
 from tests.benchmarks.meter import Failed
 from tests.benchmarks.truth import liquid, same_as_the_market
 
@@ -61,14 +59,10 @@ class _Soak:
         return str(self.folder / "store")
 
     def scan(self) -> subprocess.Popen[str]:
-        url = self.exchange.base_url
-        command = [sys.executable, "-m", "cluster", "scan", str(self.folder / "config.yaml")]
-        command += ["--json", "--store", self.store, "--base-url", url, "--assets-url", url]
-        state = {"CANDLEFLEET_STATE_DIR": str(self.folder / "state")}
         with (self.folder / "stderr").open("a") as stderr:
             return subprocess.Popen(
-                command,
-                env=environment() | state,
+                command(self.exchange, self.folder),
+                env=environment_of(self.folder),
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
@@ -131,11 +125,11 @@ class _Soak:
 
     def _kill(self, process: subprocess.Popen[str]) -> subprocess.Popen[str]:
         victim = self.dice.choice(VICTIMS)
-        family = psutil.Process(process.pid).children(recursive=True)
         if victim != "driver":
-            self.kills[victim] += _kill_one(family, victim, self.dice)
+            self.kills[victim] += kill_one(process, victim, self.dice)
             return process
         self.kills[victim] += 1
+        family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         _, alive = psutil.wait_procs(family, timeout=90)  # Ray's processes end by themselves
@@ -198,19 +192,6 @@ def _tell(soak: _Soak, keys: list[str], seconds: float) -> None:
 
 def _counted(counts: Counter[str]) -> str:
     return ", ".join(f"{n} {what}" for what, n in counts.most_common())
-
-
-def _kill_one(family: list[psutil.Process], actor: str, dice: random.Random) -> int:
-    """0 if it is just being restarted."""
-    found = []
-    for child in family:
-        with suppress(psutil.NoSuchProcess):
-            if child.name().startswith(f"ray::{actor}"[:15]):
-                found.append(child)
-    with suppress(psutil.NoSuchProcess, IndexError):
-        dice.choice(found).kill()
-        return 1
-    return 0
 
 
 def _look_at_versions(candles: str) -> int:

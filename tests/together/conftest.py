@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -97,6 +98,24 @@ class Finished:
     code: int
     summary: dict[str, Any]
     stderr: str
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+    """Within two minutes, and while the process that is to bring it about, if it is ours, goes on."""
+    give_up_s = time.monotonic() + 120
+    while not condition():
+        assert process is None or process.poll() is None, process.communicate()
+        assert time.monotonic() < give_up_s
+        time.sleep(0.02)
+
+
+def events(store: Path, name: str) -> list[dict[str, Any]]:
+    """By that name in the logs of all runs, as far as they are written."""
+    found = []
+    for log in (store / "runs").glob("*/log.jsonl"):
+        entries = map(json.loads, log.read_text().rpartition("\n")[0].splitlines())
+        found += [entry for entry in entries if entry["event"] == name]
+    return found
 
 
 def finish(process: subprocess.Popen[str]) -> Finished:

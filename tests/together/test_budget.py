@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from cluster.lookalike.launch import Lookalike, run_lookalike
 from cluster.lookalike.settings import Settings
-from tests.together.conftest import Scan
+from tests.together.conftest import Scan, events
 from tests.together.test_scan import expected, wait_until_committed
 
 WINDOWS = ((12, 1.0), (40, 6.0))
@@ -63,11 +61,6 @@ def test_runs_side_by_side_and_one_after_both_were_killed_keep_inside_the_limits
     assert other.rows() == expected(other)
 
 
-def events(scan: Scan) -> list[dict[str, object]]:
-    (log,) = (scan.store / "runs").glob("*/log.jsonl")
-    return [json.loads(line) for line in Path(log).read_text().splitlines()]
-
-
 def test_a_refused_request_stops_all_then_one_asks_and_no_chunk_loses_an_attempt(
     scan: Scan,
 ) -> None:
@@ -82,7 +75,7 @@ def test_a_refused_request_stops_all_then_one_asks_and_no_chunk_loses_an_attempt
     assert judged["faults"]["too_many"] == 5
     assert done.summary["requests"] == judged["requests"] == 10
     assert "refused a request (429)" in done.stderr
-    frozen = [event for event in events(scan) if event["event"] == "budget.frozen"]
+    frozen = events(scan.store, "budget.frozen")
     assert frozen
     assert "/50/1 s" in str(frozen[0]["own_count"])
     assert scan.rows() == expected(scan)

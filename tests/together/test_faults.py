@@ -21,9 +21,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import psutil
 
@@ -32,7 +30,7 @@ from cluster.lookalike.faults import WORST
 from cluster.lookalike.launch import Lookalike, run_lookalike
 from cluster.lookalike.settings import Settings
 from tests.together import laws
-from tests.together.conftest import Finished, Scan, actors_of, finish
+from tests.together.conftest import Finished, Scan, actors_of, events, finish, until
 
 #: Enough for the permits of the dead, which are counted for a minute.
 RATE = (20, 1.0)
@@ -43,34 +41,19 @@ SEED = 5  # with which every kind is dealt
 POISON = ("NSE_EQ|INE154A01025", "1day")  # ITC
 
 
-def until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    give_up_s = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < give_up_s
-        time.sleep(0.02)
-
-
-def kill_all(process: subprocess.Popen[str], actor: str) -> int:
-    """How many there were."""
-    found = actors_of(process.pid, actor)
+def kill_all(process: subprocess.Popen[str], actor: str) -> set[psutil.Process]:
+    """Once there are any: while one starts it goes by another name."""
+    until(lambda: bool(actors_of(process.pid, actor)), process)
+    found = set(actors_of(process.pid, actor))
     for each in found:
         with suppress(psutil.NoSuchProcess):
             each.kill()
-    return len(found)
+    return found
 
 
 def arrivals(exchange: Lookalike, part: str) -> int:
     log = exchange.judge(with_log=True)["log"]
     return sum(part in path for _, path, _ in log)
-
-
-def events(scan: Scan, name: str) -> list[dict[str, Any]]:
-    found = []
-    for log in (scan.store / "runs").glob("*/log.jsonl"):
-        entries = map(json.loads, log.read_text().rpartition("\n")[0].splitlines())
-        found += [entry for entry in entries if entry["event"] == name]
-    return found
 
 
 def test_whoever_is_killed_the_laws_hold(scan: Scan) -> None:
@@ -94,7 +77,7 @@ def test_whoever_is_killed_the_laws_hold(scan: Scan) -> None:
             sent = 3 * number + 1 + dice.randrange(3)
             until(lambda sent=sent: exchange.judge()["requests"] >= sent, process)  # type: ignore[misc]
             time.sleep(dice.random() * 0.2)
-            assert kill_all(process, actor)
+            kill_all(process, actor)
         until(lambda: exchange.judge()["requests"] >= 15, process)
         process.send_signal(signal.SIGKILL)
         process.communicate()
@@ -104,12 +87,11 @@ def test_whoever_is_killed_the_laws_hold(scan: Scan) -> None:
         process = scan.start()
         for hit in range(1, 4):
             until(lambda hit=hit: arrivals(exchange, "INE154A01025/days") >= hit, process)  # type: ignore[misc]
-            assert kill_all(process, "Fetcher")
+            kill_all(process, "Fetcher")
             if hit == 2:
-                (monitor,) = actors_of(process.pid, "Monitor")
-                monitor.kill()
-        # Nobody waits for the monitor, so that it is back must be asked: while fetchers start there is time.
-        until(lambda: any(m != monitor for m in actors_of(process.pid, "Monitor")), process)
+                killed = kill_all(process, "Monitor")
+        # A run goes on without one; while fetchers start once more, there is time to look.
+        until(lambda: bool(set(actors_of(process.pid, "Monitor")) - killed), process)
         done = finish(process)
         judged = exchange.judge()
     assert done.code == 1, done.stderr
@@ -130,7 +112,8 @@ def test_words_that_get_lost_on_their_way_cost_no_candle(scan: Scan) -> None:
     chaos = {"CoreWorkerService.grpc_client.PushTask": answers}
     done = scan.run("--address", "local", RAY_testing_rpc_failure=json.dumps(chaos))
     assert done.code == 0, done.stderr
-    assert events(scan, "fetcher.lost") or events(scan, "writer.lost"), "nothing was lost"
+    lost = ("fetcher.lost", "writer.lost")
+    assert any(events(scan.store, name) for name in lost), "nothing was lost"
     laws.rows_are_the_markets(scan)
     laws.every_chunk_has_one_receipt(scan, planned=15)
     laws.no_version_holds_a_candle_twice(scan)
@@ -157,10 +140,10 @@ def test_an_outage_is_waited_for_and_ends_the_run_when_it_does_not_end(scan: Sca
     # What fetchers had in hand besides, they did not send.
     assert asked - stopped.summary["probes"] <= TRIP_AFTER + 3 < TRIP_AFTER + 2 * HANDS - 1
 
-    probed = len(events(scan, "provider.probed"))
+    probed = len(events(scan.store, "provider.probed"))
     scan.config["retry"] |= {"outage_s": 60}
     process = scan.start()
-    until(lambda: len(events(scan, "provider.probed")) > probed, process)
+    until(lambda: len(events(scan.store, "provider.probed")) > probed, process)
     scan.exchange.set_faults()
     done = finish(process)
     assert done.code == 0, done.stderr

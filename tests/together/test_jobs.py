@@ -18,7 +18,7 @@ from tests.bucket import Bucket
 from tests.together.conftest import Scan, finish
 from tests.together.head import PYTHON, ROOT, Head, run_head
 from tests.together.test_s3 import ScanInBucket
-from tests.together.test_scan import expected
+from tests.together.test_scan import expected, wait_until_committed
 
 TOKEN = "t0ken-that-only-the-cluster-knows"
 WINDOWS = ((20, 1.0), (60, 6.0))
@@ -180,7 +180,7 @@ def test_a_job_can_be_stopped_and_ray_job_submit_finishes_it(scan: Scan, head: H
     exit_code, out, err = ended(head.python(*words, cwd=scan.folder))
     assert exit_code == 0, err
     job = json.loads(out)["id"]
-    wait_for_commit(scan)
+    wait_until_committed(scan)
     stopped = ended(
         head.python("-m", "cluster", "jobs", *there, "--stop", job, "--json", cwd=scan.folder)
     )
@@ -203,14 +203,6 @@ def test_a_job_can_be_stopped_and_ray_job_submit_finishes_it(scan: Scan, head: H
     listed = ended(head.python("-m", "cluster", "jobs", *there, "--json", cwd=scan.folder))
     states = [each["state"] for each in json.loads(listed[1])["jobs"]]
     assert states[:2] == ["succeeded", "stopped"], "both are ours, the latest first"
-
-
-def wait_for_commit(scan: Scan) -> None:
-    log = scan.store / "candles" / "_delta_log" / f"{1:020}.json"
-    until_s = time.monotonic() + 60
-    while not log.exists():
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
 
 
 def test_what_is_no_cluster_is_said_at_once(scan: Scan, head: Head) -> None:

@@ -12,8 +12,7 @@ from ray.cluster_utils import Cluster
 from cluster.lookalike.launch import run_lookalike
 from cluster.lookalike.settings import Settings
 from tests.together import laws
-from tests.together.conftest import Scan, finish
-from tests.together.test_faults import events, until
+from tests.together.conftest import Scan, events, finish, until
 
 #: A node that refuses three questions in as many seconds is dead; one that is only slow is given time.
 QUICK = {
@@ -51,7 +50,7 @@ def cluster() -> Iterator[Cluster]:
 
 def came_to(scan: Scan) -> dict[str, str]:
     """Fetchers by the nodes on which they began anew."""
-    return {event["node"]: event["fetcher"] for event in events(scan, "fetcher.returned")}
+    return {event["node"]: event["fetcher"] for event in events(scan.store, "fetcher.returned")}
 
 
 def test_a_node_that_joins_is_used_and_one_that_vanishes_costs_what_it_had_in_hand(
@@ -74,14 +73,14 @@ def test_a_node_that_joins_is_used_and_one_that_vanishes_costs_what_it_had_in_ha
         until(lambda: exchange.judge()["requests"] >= sent + 2 * THREADS, process)
         cluster.remove_node(node, allow_graceful=False)
         removed_s = time.monotonic()
-        until(lambda: bool(events(scan, "fetcher.lost")), process)
+        until(lambda: bool(events(scan.store, "fetcher.lost")), process)
         assert time.monotonic() - removed_s < NOTICED_WITHIN_S
         exchange.set_latency(0.1)
         done = finish(process)
         judged = exchange.judge()
     assert done.code == 0, done.stderr
-    assert [lost["fetcher"] for lost in events(scan, "fetcher.lost")] == [fetcher]
-    assert [moved["to"] for moved in events(scan, "fetcher.moved")] == [node.node_id]
+    assert [lost["fetcher"] for lost in events(scan.store, "fetcher.lost")] == [fetcher]
+    assert [moved["to"] for moved in events(scan.store, "fetcher.moved")] == [node.node_id]
     assert done.summary["planned"] > 60
     laws.rows_are_the_markets(scan)
     laws.every_chunk_has_one_receipt(scan, done.summary["planned"])
@@ -100,7 +99,7 @@ def test_losing_the_head_ends_the_run_in_words_and_the_same_command_goes_on(
     )  # the fleet can go on without a head, and a short run would be done
     scan.program = ("-c", IMPATIENT)
     process = scan.start("--address", cluster.address)
-    until(lambda: bool(events(scan, "batch.committed")), process)
+    until(lambda: bool(events(scan.store, "batch.committed")), process)
     kill_head(cluster)
     killed_s = time.monotonic()
     broken = finish(process)

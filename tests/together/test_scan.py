@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -36,6 +35,7 @@ from tests.together.conftest import (
     family,
     finish,
     ray_files,
+    until,
 )
 
 SECRET = "s3cret-t0ken-of-the-user"
@@ -69,25 +69,14 @@ def expected(scan: Scan) -> dict[tuple[str, str], list[Bar]]:
     return market(scan, keys, scan.config["timeframes"])
 
 
-def wait_until_committed(scan: Scan, process: subprocess.Popen[str], version: int = 1) -> None:
-    """Until the run has made so many commits, and is surely in its middle."""
-    log = scan.store / "candles" / "_delta_log" / f"{version:020}.json"
-    until_s = time.monotonic() + 60
-    while not log.exists():
-        assert time.monotonic() < until_s
-        try:
-            process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            continue
-        pytest.fail(f"it ended before it had committed: {process.communicate()}")
+def wait_until_committed(scan: Scan, process: subprocess.Popen[str] | None = None) -> None:
+    """Until the run has made two commits, and is surely in its middle."""
+    until((scan.store / "candles" / "_delta_log" / f"{1:020}.json").exists, process)
 
 
 def wait_until_spooled(scan: Scan, answers: int) -> None:
     """Until so many answers wait for their commit."""
-    until_s = time.monotonic() + 60
-    while len(list((scan.store / "spool").rglob("*.arrow"))) < answers:
-        assert time.monotonic() < until_s
-        time.sleep(0.02)
+    until(lambda: len(list((scan.store / "spool").rglob("*.arrow"))) >= answers)
 
 
 def test_a_scan_stores_the_market_exactly_and_a_second_one_sends_nothing(scan: Scan) -> None:
