@@ -20,7 +20,7 @@ from actors.monitor.actor import Monitor
 from actors.writer.actor import Writer
 from actors.writer.buffer import BufferRules
 from actors.writer.spool import place_of
-from cluster.calls import Gone, did_not_start
+from cluster.calls import Gone, answer, did_not_start, never_started
 from cluster.interrupt import Interrupt
 from cluster.joining import claim_of, claimed, name_of, refuse_other_limiter
 from cluster.placement import Places
@@ -174,23 +174,31 @@ def hire(settings: CrewSettings, interrupt: Interrupt) -> Iterator[Crew]:
 
 
 def _await(crew: Crew, interrupt: Interrupt) -> None:
-    """Those that a crew begins with."""
-    names = {crew.limiter.memory.remote(): "limiter"}
-    names |= {fetcher.node.remote(): name for name, fetcher in crew.fetchers.items()}
-    answers, startup = list(names), Startup(time.monotonic())
-    while waiting := ray.wait(answers, num_returns=len(answers), timeout=_LOOK_EVERY_S)[1]:
-        if interrupt:
-            return
-        late = startup.look(time.monotonic(), [names[ref] for ref in waiting])
+    """Those that a crew begins with. One that died meanwhile, or whose word got lost, is asked again."""
+    asks = {name: fetcher.node.remote for name, fetcher in crew.fetchers.items()}
+    asks |= {"limiter": crew.limiter.memory.remote}
+    asked, startup = {ask(): name for name, ask in asks.items()}, Startup(time.monotonic())
+    while asked and not interrupt:
+        late = startup.look(time.monotonic(), list(asked.values()))
         if late is not None:
             log.warning("fleet.starting", extra={"actors": late, "at_most_s": START_WITHIN_S})
-    for ref, name in names.items():
-        try:
-            told = ray.get(ref)
-        except Gone as error:
+        there, _ = ray.wait(list(asked), num_returns=len(asked), timeout=_LOOK_EVERY_S)
+        answers = [(asked.pop(ref), ref) for ref in there]
+        missed = [name for name, ref in answers if not _is_there(crew, name, ref)]
+        time.sleep(_LOOK_EVERY_S if missed else 0)
+        asked |= {asks[name](): name for name in missed}
+
+
+def _is_there(crew: Crew, name: str, ref: Any) -> bool:
+    try:
+        told = answer(ref)
+    except Gone as error:
+        if never_started(error):
             raise did_not_start(name, error) from error
-        if name in crew.fetchers:
-            crew.located(name, told)
+        return False
+    if name in crew.fetchers:
+        crew.located(name, told)
+    return True
 
 
 def _limiter(settings: CrewSettings, names: Neighbours) -> Any:
