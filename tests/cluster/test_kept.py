@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -15,8 +16,9 @@ import pytest
 from actors.market.errors import UsageError
 from actors.upstox.token import TokenSource
 from cluster import local_cluster
-from cluster.choice import cluster_for
+from cluster.choice import cluster_for, joins
 from cluster.cli.options import console
+from cluster.inside import JOB_VARIABLE
 from cluster.kept import Kept, code_digest, down, environment_digest, find
 from cluster.provider import Provider
 
@@ -123,6 +125,49 @@ def test_a_password_is_made_once_and_is_the_users_alone(tmp_path: Path) -> None:
     token = Path(first["RAY_AUTH_TOKEN_PATH"])
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
     assert len(token.read_text()) == 64
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "auto"])
+def test_its_address_is_used_as_none_is(
+    tmp_path: Path, kept: Kept, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another's, it would be looked for where it is not heard, and without its password."""
+    monkeypatch.setenv("CANDLEFLEET_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for name in (*local_cluster.QUIET, *local_cluster.environment(tmp_path)):
+        monkeypatch.setenv(name, "")  # so that they are put back
+    address = kept.address.replace("127.0.0.1", host) if host != "auto" else host
+    assert joins(address)
+    written(tmp_path, kept)
+    assert not joins(address)
+    provider = Provider("http://127.0.0.1", "http://127.0.0.1", TokenSource(), tmp_path)
+    with cluster_for(provider, address, console()) as cluster:
+        assert (cluster.where, cluster.is_joined) == (kept.as_cluster().where, False)
+        assert cluster.address(lambda: False) == kept.address
+    assert joins("127.0.0.1:1")
+    assert joins(f"192.0.2.7:{kept.address.rpartition(':')[2]}")
+    monkeypatch.setenv(JOB_VARIABLE, "{}")
+    assert joins(address)  # with what a job has brought
+
+
+def test_auto_is_the_cluster_that_ray_has_left_word_of_if_it_is_there(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANDLEFLEET_STATE_DIR", str(tmp_path))
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    written(tmp_path, kept)
+    word = tmp_path / "ray" / "ray_current_cluster"
+    word.parent.mkdir()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        word.write_text("127.0.0.1:{1}".format(*listening.getsockname()))
+        assert joins("auto")
+    assert not joins("auto")
+    word.write_text("")
+    assert not joins("auto")
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    assert joins("auto")
 
 
 def test_a_run_with_a_budget_of_its_own_keeps_off_the_cluster_that_is_up(
