@@ -1,17 +1,24 @@
+"""The way into a Ray cluster. `python -m cluster.session ADDRESS` says whether there is one."""
+
 from __future__ import annotations
 
 import io
 import logging
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout, suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import ray
+from ray.exceptions import AuthenticationError
 
-from actors.market.errors import CandlefleetError
-from cluster.address import place_of, reach
+from actors.market.errors import CandlefleetError, UsageError
+from cluster import own_code
+from cluster.address import place_of, reach, silence
 from cluster.interrupt import Interrupt, interruptible
 from cluster.joining import bring_token, check_nodes, refusal
 from cluster.local_cluster import Cluster
@@ -25,6 +32,9 @@ NAMESPACE = "candlefleet"
 NOWHERE = "/"
 
 NEWS_CHARS = 500  # of one of Ray's paragraphs
+
+ANSWERED_WITHIN_S = 10.0  # some of it goes by until Ray is imported
+_LOOK_EVERY_S = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +83,7 @@ def _is_joined(cluster: Cluster, interrupt: Interrupt) -> bool:
         # Ray's own answer to a SIGTERM that comes while it starts.
         interrupt.signal = interrupt.signal or "SIGTERM"
         return False
-    return address is not None
+    return address is not None and not interrupt
 
 
 class _RayNews(io.TextIOBase):
@@ -90,6 +100,10 @@ def _join(address: str, cluster: Cluster, interrupt: Interrupt) -> None:
     if place is not None:
         bring_token(*place)
     reach(address)
+    if cluster.is_joined:
+        _knock(address, interrupt)
+        if interrupt:
+            return
     runtime_env = fleet_env() if cluster.is_joined else None
     token = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if token is not None:
@@ -110,3 +124,57 @@ def _join(address: str, cluster: Cluster, interrupt: Interrupt) -> None:
         raise CandlefleetError(f"{cluster.where} does not let this run in: {reason}") from error
     finally:
         interrupt.arm()
+
+
+def _knock(address: str, interrupt: Interrupt) -> None:
+    """Raise UsageError if no cluster is there, unless we are interrupted.
+
+    Ray itself would try for minutes, and hear no signal. So it is asked in a process that can be given up.
+    """
+    with subprocess.Popen(  # noqa: S603 - our own program
+        [sys.executable, "-P", "-m", "cluster.session", address],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=own_code.environment(),
+        start_new_session=True,  # Ctrl-C is for us
+    ) as asked:
+        assert asked.stdout is not None
+        until_s = monotonic() + ANSWERED_WITHIN_S
+        while asked.poll() is None and not interrupt and monotonic() < until_s:
+            with suppress(subprocess.TimeoutExpired):
+                asked.wait(_LOOK_EVERY_S)
+        asked.kill()
+        told = asked.stdout.read().splitlines()
+    if asked.returncode and not interrupt:  # also if it had to be killed
+        place = told[0] if told else address
+        there = address if place == address else f"{address}, which Ray takes for {place}"
+        reason = told[1] if told[1:] else "what listens there is none"
+        raise UsageError(f"no Ray cluster answers at {there}: {reason}", "--address")
+
+
+def _answer(address: str) -> str | None:
+    """Print where Ray looks for it. Returns why no cluster is there; of who is silent, not at all."""
+    try:
+        from ray._private.services import canonicalize_bootstrap_address
+        from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    except ImportError:
+        return None  # inner names of Ray's, and gone: it will find out by itself
+    place = canonicalize_bootstrap_address(address) or address
+    print(place, flush=True)  # noqa: T201  # for who has asked
+    reason = silence(place)
+    if reason is None:
+        with suppress(AuthenticationError):  # there is one; who it lets in is another question
+            GcsClient(address=place)
+    return reason
+
+
+if __name__ == "__main__":
+    try:
+        problem = _answer(sys.argv[1])
+    except ConnectionError as error:  # for `auto`
+        problem = f"{sys.argv[1]}\n{error}"
+    if problem is not None:
+        print(problem)  # noqa: T201
+    sys.exit(problem is not None)
