@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from actors.market.errors import CandlefleetError
 from cluster import local_cluster
+from cluster.address import silence
 from cluster.local_cluster import DASHBOARD, STAY, Cluster
 from cluster.state import made
 
@@ -75,7 +76,12 @@ class Kept:
 
 
 def find(state_dir: Path) -> Kept | None:
-    """The one that is kept, if it is alive."""
+    """The one that is kept, if it is there for runs: what its head holds dies before it."""
+    kept = _alive(state_dir)
+    return kept if kept is not None and silence(kept.address) is None else None
+
+
+def _alive(state_dir: Path) -> Kept | None:
     try:
         told = json.loads((state_dir / _FILE).read_text(encoding="utf-8"))
         # Another version of ours may have written down more, or less.
@@ -91,6 +97,7 @@ def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
         kept = find(state_dir)
         if kept is not None:
             return kept, False
+        _end(_alive(state_dir))
         os.environ.update(local_cluster.QUIET | local_cluster.environment(state_dir))
         mark = secrets.token_hex(8)
         head = local_cluster.start_head(*[DASHBOARD] * dashboard, stay=mark)
@@ -118,12 +125,16 @@ def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
 def down(state_dir: Path) -> bool:
     """End it, and all it holds. Returns whether there was one."""
     with _locked(state_dir):
-        kept = find(state_dir)
-        process = kept.process() if kept else None
-        if process is not None:
-            local_cluster.end_head(process)
+        has_ended = _end(_alive(state_dir))
         (state_dir / _FILE).unlink(missing_ok=True)
-        return process is not None
+        return has_ended
+
+
+def _end(kept: Kept | None) -> bool:
+    process = kept.process() if kept else None
+    if process is not None:
+        local_cluster.end_head(process)
+    return process is not None
 
 
 def held_bytes(kept: Kept) -> int:

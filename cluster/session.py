@@ -96,14 +96,17 @@ class _RayNews(io.TextIOBase):
 
 
 def _join(address: str, cluster: Cluster, interrupt: Interrupt) -> None:
-    place = place_of(address)
-    if place is not None:
-        bring_token(*place)
-    reach(address)
     if cluster.is_joined:
+        place = place_of(address)
+        if place is not None:
+            bring_token(*place)
+        reach(address)
         _knock(address, interrupt)
         if interrupt:
             return
+    elif (reason := silence(address)) is not None:
+        problem = f"{cluster.where} has died ({reason}); the same command goes on from here"
+        raise CandlefleetError(problem)
     runtime_env = fleet_env() if cluster.is_joined else None
     token = os.environ.get("RAY_AUTH_TOKEN_PATH")
     if token is not None:

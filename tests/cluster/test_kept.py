@@ -19,11 +19,11 @@ from cluster import local_cluster
 from cluster.choice import cluster_for, joins
 from cluster.cli.options import console
 from cluster.inside import JOB_VARIABLE
-from cluster.kept import Kept, code_digest, down, environment_digest, find
+from cluster.kept import Kept, code_digest, down, environment_digest, find, up
 from cluster.provider import Provider
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def head() -> Iterator[int]:
     """A process with the command line of a head that stays."""
     command = [sys.executable, "-c", "input()", f"{local_cluster.STAY}m4rk"]
@@ -32,9 +32,14 @@ def head() -> Iterator[int]:
 
 
 @pytest.fixture
-def kept(head: int) -> Kept:
+def kept(head: int) -> Iterator[Kept]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield kept_at("127.0.0.1:{1}".format(*listening.getsockname()), head)
+
+
+def kept_at(address: str, head: int) -> Kept:
     return Kept(
-        address="127.0.0.1:6379",
+        address=address,
         pid=head,
         mark="m4rk",
         dashboard=None,
@@ -56,6 +61,27 @@ def test_what_was_written_down_is_found_again_while_its_process_lives(
     path = written(tmp_path, kept)
     assert find(tmp_path) == kept
     assert path.exists()
+
+
+def test_one_whose_head_lives_and_whose_address_is_silent_counts_as_none_and_is_replaced(
+    tmp_path: Path, head: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run starts one of its own; `up` and `down` end what is left."""
+    monkeypatch.setenv("CANDLEFLEET_STATE_DIR", str(tmp_path))
+    for name in (*local_cluster.QUIET, *local_cluster.environment(tmp_path)):
+        monkeypatch.setenv(name, "")  # so that they are put back
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        silent = kept_at("127.0.0.1:{1}".format(*listening.getsockname()), head)
+        written(tmp_path, silent)
+        assert find(tmp_path) == silent
+    assert find(tmp_path) is None
+    provider = Provider("http://127.0.0.1", "http://127.0.0.1", TokenSource(), tmp_path)
+    with cluster_for(provider, None, console()) as cluster:
+        assert cluster.where == "a cluster of this run's own"
+    monkeypatch.setattr(local_cluster, "start_head", lambda *_, **__: pytest.fail("it starts one"))
+    with pytest.raises(pytest.fail.Exception, match="it starts one"):
+        up(tmp_path)
+    assert silent.process() is None
 
 
 def test_a_clock_that_is_set_makes_nobody_another(

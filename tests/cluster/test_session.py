@@ -94,6 +94,14 @@ def test_whatever_ray_raises_is_told_in_a_line(
         enter(Cluster("its own", lambda _: address, is_joined=is_joined))
 
 
+def test_a_cluster_of_ours_that_has_gone_meanwhile_blames_no_option() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        address = "127.0.0.1:{1}".format(*listening.getsockname())
+    with pytest.raises(CandlefleetError, match="^the kept one has died .*the same command") as told:
+        enter(Cluster("the kept one", lambda _: address))
+    assert not isinstance(told.value, UsageError)
+
+
 def test_a_cluster_whose_nodes_are_unfit_is_left_and_signals_are_ours_before_they_are_asked(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
