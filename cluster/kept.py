@@ -6,25 +6,29 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 
 import psutil
 from filelock import FileLock, Timeout
 
-from actors.market.errors import CandlefleetError
+from actors.market.errors import CandlefleetError, UsageError
 from cluster import local_cluster
-from cluster.address import silence
+from cluster.address import place_of, silence
 from cluster.local_cluster import DASHBOARD, STAY, Cluster
 from cluster.state import made
+from cluster.wording import counted, printable
 
 _FILE = "cluster.json"
 _LOCK_FILE = "cluster.lock"
 LOCKED_WITHIN_S = local_cluster.READY_WITHIN_S + local_cluster.ENDED_WITHIN_S
+_SHOWN_CHARS = 100  # of a command line
 
 #: What actors read from the environment, by the beginnings of its names.
 _HEEDED = (
@@ -122,10 +126,18 @@ def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
         return kept, True
 
 
-def down(state_dir: Path) -> bool:
-    """End it, and all it holds. Returns whether there was one."""
+def down(state_dir: Path, *, force: bool = False) -> bool:
+    """End it, and all it holds. Returns whether there was one.
+
+    Raises UsageError while runs are at work on it, unless it is forced.
+    """
     with _locked(state_dir):
-        has_ended = _end(_alive(state_dir))
+        kept = _alive(state_dir)
+        if kept is not None and not force and (runs := at_work(kept)):
+            are, them = ("is", "it") if len(runs) == 1 else ("are", "them")
+            problem = f"{counted(len(runs), 'run')} {are} at work on it: {', '.join(runs)}; "
+            raise UsageError(f"{problem}wait for {them}, stop {them}, or --force", "down")
+        has_ended = _end(kept)
         (state_dir / _FILE).unlink(missing_ok=True)
         return has_ended
 
@@ -135,6 +147,41 @@ def _end(kept: Kept | None) -> bool:
     if process is not None:
         local_cluster.end_head(process)
     return process is not None
+
+
+def at_work(kept: Kept) -> list[str]:
+    """The runs that have joined it, in words: they are connected to it, even if they write nothing down."""
+    head = kept.process()
+    own = {head, *head.children(recursive=True)} if head else set()
+    found = list[str]()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):  # it is somebody else's, or gone
+            words = process.cmdline()
+            is_ours = any(map(_is_our_name, words))  # a job is among the head's, too
+            if (is_ours or process not in own) and _is_connected(process, kept.address):
+                found.append(f"{_called(words)} (process {process.pid})")
+    return found
+
+
+def _is_connected(process: psutil.Process, address: str) -> bool:
+    there = place_of(address)
+    places = ((each.raddr, each.status) for each in process.net_connections("tcp"))
+    return any(
+        place and (place.ip.removeprefix("::ffff:"), place.port) == there
+        for place, status in places
+        if status == psutil.CONN_ESTABLISHED
+    )
+
+
+def _is_our_name(word: str) -> bool:
+    return word == "cluster" or Path(word).name == "candlefleet"
+
+
+def _called(words: list[str]) -> str:
+    """A command line as it is shown: ours without the Python that runs it."""
+    ours = next((at for at, word in enumerate(words) if _is_our_name(word)), None)
+    shown = words if ours is None else ["candlefleet", *words[ours + 1 :]]
+    return shorten(printable(shlex.join(shown)), _SHOWN_CHARS)
 
 
 def held_bytes(kept: Kept) -> int:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import stat
 import subprocess
@@ -19,7 +20,7 @@ from cluster import local_cluster
 from cluster.choice import cluster_for, joins
 from cluster.cli.options import console
 from cluster.inside import JOB_VARIABLE
-from cluster.kept import Kept, code_digest, down, environment_digest, find, up
+from cluster.kept import Kept, at_work, code_digest, down, environment_digest, find, up
 from cluster.provider import Provider
 
 
@@ -82,6 +83,47 @@ def test_one_whose_head_lives_and_whose_address_is_silent_counts_as_none_and_is_
     with pytest.raises(pytest.fail.Exception, match="it starts one"):
         up(tmp_path)
     assert silent.process() is None
+
+
+CONNECTED = (
+    "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1])));"
+    "print('there', flush=True); input()"
+)
+
+
+def test_it_is_not_ended_under_a_run_that_has_joined_it_unless_forced(
+    tmp_path: Path, kept: Kept
+) -> None:
+    """One that was killed holds nobody up: its connection dies with it."""
+    written(tmp_path, kept)
+    assert at_work(kept) == []
+    port = kept.address.rpartition(":")[2]
+    words = ["/bin/candlefleet", "scan", "a b.yaml"]
+    with subprocess.Popen(
+        [sys.executable, "-c", CONNECTED, port, *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as run:
+        assert run.stdout is not None
+        run.stdout.readline()
+        said = f"candlefleet scan 'a b.yaml' (process {run.pid})"
+        refused = (
+            f"^down: 1 run is at work on it: {re.escape(said)}; wait for it, stop it, or --force$"
+        )
+        with pytest.raises(UsageError, match=refused):
+            down(tmp_path)
+        assert find(tmp_path) == kept
+        run.kill()
+    assert at_work(kept) == []
+    with subprocess.Popen(
+        [sys.executable, "-c", CONNECTED, port], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        assert len(at_work(kept)) == 1
+        assert down(tmp_path, force=True)
+        other.kill()
+    assert kept.process() is None
 
 
 def test_a_clock_that_is_set_makes_nobody_another(
