@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -79,7 +80,8 @@ def _start(*, with_dashboard: bool) -> Any:
         # Even without one it would start its server: a second and 80 MB for what nobody asks of it.
         Node.start_api_server = lambda *_, **__: None  # type: ignore[method-assign]
     elif (lacking := utils.get_dashboard_dependency_error()) is not None:
-        raise RuntimeError(f"a dashboard needs all of ray[default] to be installed ({lacking})")
+        install = f"{shlex.quote(sys.executable)} -m pip install 'ray[default]'"
+        raise RuntimeError(f"a dashboard needs more of Ray; install it with: {install} ({lacking})")
     params: dict[str, Any] = {
         "node_ip_address": HOST,
         "num_gpus": 0,

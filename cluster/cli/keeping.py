@@ -28,6 +28,8 @@ def up(
     say([f"{said}: a Ray cluster at {found.address}, process {found.pid}, {held_mb:,.0f} MB."])
     if found.dashboard:
         say([f"Dashboard: {found.dashboard}"])
+    elif dashboard:
+        say(["It has no dashboard: `candlefleet down`, then `up --dashboard`, gives it one."])
     if (reason := found.differs()) is not None:
         say([f"Runs will not use it, for {reason}: `candlefleet down`, then `up`, renews it."])
 

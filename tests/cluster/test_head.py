@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -29,6 +31,17 @@ def test_a_ray_without_an_inner_name_that_is_used_is_refused_before_anything_is_
     monkeypatch.delattr(owner, name)
     with pytest.raises(RuntimeError, match=f"has no .*{name}; candlefleet needs 2.60"):
         head._start(with_dashboard=False)
+
+
+def test_a_dashboard_that_cannot_run_is_refused_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Node, "__init__", lambda *_, **__: pytest.fail("it started"))
+    lacking = ImportError("No module named 'opencensus'")
+    monkeypatch.setattr(utils, "get_dashboard_dependency_error", lambda: lacking)
+    command = re.escape(f"{shlex.quote(sys.executable)} -m pip install 'ray[default]'")
+    with pytest.raises(RuntimeError, match=rf"install it with: {command} \(No module named"):
+        head._start(with_dashboard=True)
 
 
 def test_a_head_finds_our_python_first_even_where_no_venv_is_activated(

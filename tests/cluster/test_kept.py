@@ -18,6 +18,7 @@ from actors.market.errors import UsageError
 from actors.upstox.token import TokenSource
 from cluster import local_cluster
 from cluster.choice import cluster_for, joins
+from cluster.cli import keeping
 from cluster.cli.options import console
 from cluster.inside import JOB_VARIABLE
 from cluster.kept import Kept, at_work, code_digest, down, environment_digest, find, up
@@ -124,6 +125,19 @@ def test_it_is_not_ended_under_a_run_that_has_joined_it_unless_forced(
         assert down(tmp_path, force=True)
         other.kill()
     assert kept.process() is None
+
+
+def test_a_dashboard_that_one_which_is_up_lacks_is_told_with_how_to_have_it(
+    tmp_path: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CANDLEFLEET_STATE_DIR", str(tmp_path))
+    written(tmp_path, kept)
+    keeping.up(dashboard=True)
+    said = capsys.readouterr().err
+    assert "It is up already" in said
+    assert "no dashboard: `candlefleet down`, then `up --dashboard`, gives it one." in said
+    keeping.up(dashboard=False)
+    assert "dashboard" not in capsys.readouterr().err
 
 
 def test_a_clock_that_is_set_makes_nobody_another(
