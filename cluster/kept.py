@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from actors.market.errors import CandlefleetError, UsageError
 from cluster import local_cluster
 from cluster.address import place_of, silence
-from cluster.local_cluster import DASHBOARD, STAY, Cluster
+from cluster.local_cluster import DASHBOARD, NAMED_IN, STAY, Cluster
 from cluster.state import made
 from cluster.wording import counted, printable
 
@@ -104,7 +104,8 @@ def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
         _end(_alive(state_dir))
         os.environ.update(local_cluster.QUIET | local_cluster.environment(state_dir))
         mark = secrets.token_hex(8)
-        head = local_cluster.start_head(*[DASHBOARD] * dashboard, stay=mark)
+        named_in = f"{NAMED_IN}{(state_dir / _FILE).absolute()}"
+        head = local_cluster.start_head(named_in, *[DASHBOARD] * dashboard, stay=mark)
         process = psutil.Process(head.pid)
         try:
             told = local_cluster.ready(head)

@@ -80,8 +80,9 @@ def test_one_whose_head_lives_and_whose_address_is_silent_counts_as_none_and_is_
     provider = Provider("http://127.0.0.1", "http://127.0.0.1", TokenSource(), tmp_path)
     with cluster_for(provider, None, console()) as cluster:
         assert cluster.where == "a cluster of this run's own"
-    monkeypatch.setattr(local_cluster, "start_head", lambda *_, **__: pytest.fail("it starts one"))
-    with pytest.raises(pytest.fail.Exception, match="it starts one"):
+    monkeypatch.setattr(local_cluster, "start_head", lambda *told, **_: pytest.fail(told[0]))
+    named_in = f"{local_cluster.NAMED_IN}{tmp_path / 'cluster.json'}"
+    with pytest.raises(pytest.fail.Exception, match=f"^{re.escape(named_in)}$"):
         up(tmp_path)
     assert silent.process() is None
 
