@@ -1,10 +1,11 @@
-"""The way into a Ray cluster. `python -m cluster.session ADDRESS` says whether there is one."""
+"""The way into a Ray cluster. `python -m cluster.session ADDRESS SECONDS` says whether there is one."""
 
 from __future__ import annotations
 
 import io
 import logging
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,7 +34,9 @@ NOWHERE = "/"
 
 NEWS_CHARS = 500  # of one of Ray's paragraphs
 
-ANSWERED_WITHIN_S = 10.0  # some of it goes by until Ray is imported
+#: By a cluster's head, and by the process that asks it: on a busy machine it takes long to import Ray.
+ANSWERED_WITHIN_S = 6.0
+TOLD_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.1
 
 log = logging.getLogger(__name__)
@@ -135,7 +138,7 @@ def _knock(address: str, interrupt: Interrupt) -> None:
     Ray itself would try for minutes, and hear no signal. So it is asked in a process that can be given up.
     """
     with subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-P", "-m", "cluster.session", address],
+        [sys.executable, "-P", "-m", "cluster.session", address, str(ANSWERED_WITHIN_S)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -144,21 +147,21 @@ def _knock(address: str, interrupt: Interrupt) -> None:
         start_new_session=True,  # Ctrl-C is for us
     ) as asked:
         assert asked.stdout is not None
-        until_s = monotonic() + ANSWERED_WITHIN_S
+        until_s = monotonic() + TOLD_WITHIN_S
         while asked.poll() is None and not interrupt and monotonic() < until_s:
             with suppress(subprocess.TimeoutExpired):
                 asked.wait(_LOOK_EVERY_S)
         asked.kill()
         told = asked.stdout.read().splitlines()
-    if asked.returncode and not interrupt:  # also if it had to be killed
+    if asked.returncode and not interrupt:  # also if a signal has ended it
         place = told[0] if told else address
         there = address if place == address else f"{address}, which Ray takes for {place}"
-        reason = told[1] if told[1:] else "what listens there is none"
+        reason = told[1] if told[1:] else "somebody listens, but not as one does"
         raise UsageError(f"no Ray cluster answers at {there}: {reason}", "--address")
 
 
-def _answer(address: str) -> str | None:
-    """Print where Ray looks for it. Returns why no cluster is there; of who is silent, not at all."""
+def _answer(address: str, within_s: float) -> str | None:
+    """Print where Ray looks for it. Returns why no cluster is there; who is silent ends this process."""
     try:
         from ray._private.services import canonicalize_bootstrap_address
         from ray._raylet import GcsClient  # type: ignore[attr-defined]
@@ -168,6 +171,7 @@ def _answer(address: str) -> str | None:
     print(place, flush=True)  # noqa: T201  # for who has asked
     reason = silence(place)
     if reason is None:
+        signal.setitimer(signal.ITIMER_REAL, within_s)
         with suppress(AuthenticationError):  # there is one; who it lets in is another question
             GcsClient(address=place)
     return reason
@@ -175,7 +179,7 @@ def _answer(address: str) -> str | None:
 
 if __name__ == "__main__":
     try:
-        problem = _answer(sys.argv[1])
+        problem = _answer(sys.argv[1], float(sys.argv[2]))
     except ConnectionError as error:  # for `auto`
         problem = f"{sys.argv[1]}\n{error}"
     if problem is not None:
