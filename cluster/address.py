@@ -35,11 +35,18 @@ def place_of(address: str) -> tuple[str, int] | None:
 
 def reach(address: str) -> None:
     """Raise UsageError if no cluster can be there: if nothing listens, Ray itself would try for minutes."""
+    reason = silence(address)
+    if reason is not None:
+        raise UsageError(f"no Ray cluster answers at {address}: {reason}", "--address")
+
+
+def silence(address: str) -> str | None:
+    """Why nobody can be spoken to there; None if somebody listens, or if it is for Ray to find."""
     place = place_of(address)
     if place is None:
-        return
+        return None
     try:
         socket.create_connection(place, timeout=REACHED_WITHIN_S).close()
     except (OSError, UnicodeError) as error:  # the latter for what cannot be a host's name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"no Ray cluster answers at {address}: {reason}", "--address") from error
+        return getattr(error, "strerror", None) or str(error)
+    return None

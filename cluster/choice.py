@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from actors.market.errors import UsageError
 from cluster import kept, local_cluster
-from cluster.address import reach
+from cluster.address import place_of, reach, silence
+from cluster.inside import in_job
 from cluster.local_cluster import Cluster
 from cluster.placing import refuse_adrift
 from cluster.state import state_dir
@@ -21,8 +25,44 @@ OWN = ("local", "none")
 
 
 def joins(address: str | None) -> bool:
-    """Whether a run with this --address works on a cluster that others have started."""
-    return address is not None and address.lower() not in OWN
+    """Whether a run with this --address works on a cluster that others have started.
+
+    The one that `up` keeps is used as without an address: Ray would look for it at this machine's own, where
+    it is not heard. A job there is given it as any other's, and brings its own code.
+    """
+    address = _named(address)
+    if address is None or address.lower() in OWN:
+        return False
+    return in_job() or not _is_kept(address)
+
+
+def _named(address: str | None) -> str | None:
+    # Ray's word: what the variable says, or else the cluster on this machine.
+    return (os.environ.get("RAY_ADDRESS") or address) if address == "auto" else address
+
+
+def _is_kept(address: str) -> bool:
+    found = kept.find(state_dir())
+    if found is None:
+        return False
+    if address == "auto":
+        return not _ray_knows_another()
+    host, port = place_of(address) or ("", 0)
+    there = place_of(found.address)
+    try:
+        places = {info[4][:2] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+    except (OSError, UnicodeError):
+        return False  # whoever joins it is told
+    return there in places
+
+
+def _ray_knows_another() -> bool:
+    """Whether `ray start` has left word of a cluster that is there: before any other, Ray means that."""
+    word = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"  # noqa: S108
+    try:
+        return silence(word.read_text(encoding="utf-8").strip()) is None
+    except (OSError, UnicodeError, UsageError):  # or it is no address
+        return False
 
 
 def refuse_hopeless(store: str, address: str | None) -> None:
@@ -40,8 +80,7 @@ def cluster_for(provider: Provider, address: str | None, console: Console) -> It
     starts once the run has something to fetch, and ends with the block. To be called before Ray is imported.
     """
     os.environ.update({n: v for n, v in local_cluster.QUIET.items() if n not in os.environ})
-    if address == "auto":  # Ray's word: what this says, or else the cluster on this machine
-        address = os.environ.get("RAY_ADDRESS", address)
+    address = _named(address)
     if joins(address):
         from cluster.session import joined_early
 
@@ -50,7 +89,8 @@ def cluster_for(provider: Provider, address: str | None, console: Console) -> It
             yield theirs
         return
     os.environ.update(local_cluster.environment(state_dir()))
-    found = _usable(provider, console) if address is None else None
+    is_own = address is not None and address.lower() in OWN
+    found = None if is_own else _usable(provider, console)
     if found is not None:
         yield found.as_cluster()
     else:

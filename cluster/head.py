@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import stat
@@ -20,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from cluster.local_cluster import DASHBOARD, STAY
+from cluster.local_cluster import DASHBOARD, NAMED_IN, STAY
 
 #: Candles pass through here on their way from fetchers to the writer, never the whole of them at once.
 OBJECT_STORE_BYTES = 300 * 2**20
@@ -30,6 +31,8 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 GONE_WITHIN_S = 5.0
 HEARD_WITHIN_S = 1.0
 FORGOTTEN_AFTER_S = 3_600.0  # what a head that was killed has left
+NAMED_WITHIN_S = 30.0  # from its start on: it is written down once it is ready
+LOOK_FOR_NAME_EVERY_S = 5.0
 LOOK_EVERY_S = 0.5  # whether one of Ray's own processes has died: then there is no cluster any more
 
 
@@ -42,12 +45,16 @@ def main() -> None:
     # Where it can, the main thread ends it: it is the one that starts processes, so none comes unseen.
     for number in _SIGNALS:
         signal.signal(number, signal.default_int_handler)
-    if not any(word.startswith(STAY) for word in sys.argv):
+    name = _name(sys.argv)
+    if name is None:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         node = _start(with_dashboard=DASHBOARD in sys.argv)
         while not node.dead_processes():
             time.sleep(LOOK_EVERY_S)
+            if name is not None and name.is_gone(time.monotonic()):
+                has_failed = False
+                break
     except KeyboardInterrupt:
         has_failed = False
     except Exception as error:  # noqa: BLE001  # whatever it is, it is told
@@ -55,6 +62,40 @@ def main() -> None:
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     _end(keep_logs=has_failed)
+
+
+class Name:
+    """The word in a file by which one that stays is found: without it, nobody could use or end it."""
+
+    def __init__(self, file: Path, mark: str, now_s: float) -> None:
+        self._file, self._mark = file, mark
+        self._seen_s = self._looked_s = now_s
+
+    def is_gone(self, now_s: float) -> bool:
+        """Whether it has been missing for long: so it is, too, before it is written."""
+        if now_s - self._looked_s < LOOK_FOR_NAME_EVERY_S:
+            return False
+        self._looked_s = now_s
+        try:
+            is_there = self._mark in self._file.read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, NotADirectoryError):
+            is_there = False
+        except OSError:  # a disk's trouble says nothing of what is on it
+            is_there = True
+        if is_there:
+            self._seen_s = now_s
+        return now_s - self._seen_s > NAMED_WITHIN_S
+
+
+def _name(argv: list[str]) -> Name | None:
+    """None for one that ends with its driver."""
+    told = [
+        word.removeprefix(option)
+        for option in (NAMED_IN, STAY)
+        for word in argv
+        if word.startswith(option)
+    ]
+    return Name(Path(told[0]), told[1], time.monotonic()) if told else None
 
 
 def _tell(news: dict[str, str | None]) -> None:
@@ -79,7 +120,8 @@ def _start(*, with_dashboard: bool) -> Any:
         # Even without one it would start its server: a second and 80 MB for what nobody asks of it.
         Node.start_api_server = lambda *_, **__: None  # type: ignore[method-assign]
     elif (lacking := utils.get_dashboard_dependency_error()) is not None:
-        raise RuntimeError(f"a dashboard needs all of ray[default] to be installed ({lacking})")
+        install = f"{shlex.quote(sys.executable)} -m pip install 'ray[default]'"
+        raise RuntimeError(f"a dashboard needs more of Ray; install it with: {install} ({lacking})")
     params: dict[str, Any] = {
         "node_ip_address": HOST,
         "num_gpus": 0,

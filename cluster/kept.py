@@ -6,24 +6,29 @@ import hashlib
 import json
 import os
 import secrets
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
+from textwrap import shorten
 
 import psutil
 from filelock import FileLock, Timeout
 
-from actors.market.errors import CandlefleetError
+from actors.market.errors import CandlefleetError, UsageError
 from cluster import local_cluster
-from cluster.local_cluster import DASHBOARD, STAY, Cluster
+from cluster.address import place_of, silence
+from cluster.local_cluster import DASHBOARD, NAMED_IN, STAY, Cluster
 from cluster.state import made
+from cluster.wording import counted, printable
 
 _FILE = "cluster.json"
 _LOCK_FILE = "cluster.lock"
 LOCKED_WITHIN_S = local_cluster.READY_WITHIN_S + local_cluster.ENDED_WITHIN_S
+_SHOWN_CHARS = 100  # of a command line
 
 #: What actors read from the environment, by the beginnings of its names.
 _HEEDED = (
@@ -75,7 +80,12 @@ class Kept:
 
 
 def find(state_dir: Path) -> Kept | None:
-    """The one that is kept, if it is alive."""
+    """The one that is kept, if it is there for runs: what its head holds dies before it."""
+    kept = _alive(state_dir)
+    return kept if kept is not None and silence(kept.address) is None else None
+
+
+def _alive(state_dir: Path) -> Kept | None:
     try:
         told = json.loads((state_dir / _FILE).read_text(encoding="utf-8"))
         # Another version of ours may have written down more, or less.
@@ -91,9 +101,11 @@ def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
         kept = find(state_dir)
         if kept is not None:
             return kept, False
+        _end(_alive(state_dir))
         os.environ.update(local_cluster.QUIET | local_cluster.environment(state_dir))
         mark = secrets.token_hex(8)
-        head = local_cluster.start_head(*[DASHBOARD] * dashboard, stay=mark)
+        named_in = f"{NAMED_IN}{(state_dir / _FILE).absolute()}"
+        head = local_cluster.start_head(named_in, *[DASHBOARD] * dashboard, stay=mark)
         process = psutil.Process(head.pid)
         try:
             told = local_cluster.ready(head)
@@ -116,15 +128,62 @@ def up(state_dir: Path, *, dashboard: bool = False) -> tuple[Kept, bool]:
         return kept, True
 
 
-def down(state_dir: Path) -> bool:
-    """End it, and all it holds. Returns whether there was one."""
+def down(state_dir: Path, *, force: bool = False) -> bool:
+    """End it, and all it holds. Returns whether there was one.
+
+    Raises UsageError while runs are at work on it, unless it is forced.
+    """
     with _locked(state_dir):
-        kept = find(state_dir)
-        process = kept.process() if kept else None
-        if process is not None:
-            local_cluster.end_head(process)
+        kept = _alive(state_dir)
+        if kept is not None and not force and (runs := at_work(kept)):
+            are, them = ("is", "it") if len(runs) == 1 else ("are", "them")
+            problem = f"{counted(len(runs), 'run')} {are} at work on it: {', '.join(runs)}; "
+            raise UsageError(f"{problem}wait for {them}, stop {them}, or --force", "down")
+        has_ended = _end(kept)
         (state_dir / _FILE).unlink(missing_ok=True)
-        return process is not None
+        return has_ended
+
+
+def _end(kept: Kept | None) -> bool:
+    process = kept.process() if kept else None
+    if process is not None:
+        local_cluster.end_head(process)
+    return process is not None
+
+
+def at_work(kept: Kept) -> list[str]:
+    """The runs that have joined it, in words: they are connected to it, even if they write nothing down."""
+    head = kept.process()
+    own = {head, *head.children(recursive=True)} if head else set()
+    found = list[str]()
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):  # it is somebody else's, or gone
+            words = process.cmdline()
+            is_ours = any(map(_is_our_name, words))  # a job is among the head's, too
+            if (is_ours or process not in own) and _is_connected(process, kept.address):
+                found.append(f"{_called(words)} (process {process.pid})")
+    return found
+
+
+def _is_connected(process: psutil.Process, address: str) -> bool:
+    there = place_of(address)
+    places = ((each.raddr, each.status) for each in process.net_connections("tcp"))
+    return any(
+        place and (place.ip.removeprefix("::ffff:"), place.port) == there
+        for place, status in places
+        if status == psutil.CONN_ESTABLISHED
+    )
+
+
+def _is_our_name(word: str) -> bool:
+    return word == "cluster" or Path(word).name == "candlefleet"
+
+
+def _called(words: list[str]) -> str:
+    """A command line as it is shown: ours without the Python that runs it."""
+    ours = next((at for at, word in enumerate(words) if _is_our_name(word)), None)
+    shown = words if ours is None else ["candlefleet", *words[ours + 1 :]]
+    return shorten(printable(shlex.join(shown)), _SHOWN_CHARS)
 
 
 def held_bytes(kept: Kept) -> int:

@@ -33,6 +33,7 @@ _LOOK_EVERY_S = 0.1
 #: How a head is told to live on when its stdin ends: `--stay=MARK`, with a word by which it is known again.
 STAY = "--stay="
 DASHBOARD = "--dashboard"
+NAMED_IN = "--named-in="  # the file that will hold its mark, and by which alone it can be found
 
 #: Set before Ray is imported, because its processes inherit them.
 QUIET = {

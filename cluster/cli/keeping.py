@@ -28,12 +28,18 @@ def up(
     say([f"{said}: a Ray cluster at {found.address}, process {found.pid}, {held_mb:,.0f} MB."])
     if found.dashboard:
         say([f"Dashboard: {found.dashboard}"])
+    elif dashboard:
+        say(["It has no dashboard: `candlefleet down`, then `up --dashboard`, gives it one."])
     if (reason := found.differs()) is not None:
         say([f"Runs will not use it, for {reason}: `candlefleet down`, then `up`, renews it."])
 
 
-def down() -> None:
+def down(
+    force: Annotated[
+        bool, typer.Option("--force", help="Even while runs are at work on it; they end, too.")
+    ] = False,
+) -> None:
     """End the Ray cluster that `up` keeps on this machine."""
     from cluster import kept
 
-    say(["It is down." if kept.down(state_dir()) else "None was up."])
+    say(["It is down." if kept.down(state_dir(), force=force) else "None was up."])

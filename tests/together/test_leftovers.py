@@ -98,10 +98,10 @@ def kept(scan: Scan) -> Iterator[psutil.Process]:
         assert "None was up." in keep("down")
 
 
-def keep(verb: str) -> str:
+def keep(verb: str, code: int = 0) -> str:
     command = [sys.executable, "-m", "cluster", verb]
     done = subprocess.run(command, capture_output=True, text=True, timeout=WITHIN_S, check=False)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     return done.stderr
 
 
@@ -112,6 +112,7 @@ def test_runs_use_the_cluster_that_is_up_and_leave_no_actor_of_theirs_on_it(
     slowed(scan, 0.4)
     process = scan.start()
     wait_until_committed(scan, process)
+    assert f"(process {process.pid}); wait for it, stop it, or --force" in keep("down", code=2)
     actors = [
         each for each in family(kept) if each.name().startswith(("ray::W", "ray::F", "ray::M"))
     ]
