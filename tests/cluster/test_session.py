@@ -46,8 +46,13 @@ def test_whoever_listens_and_is_no_cluster_is_refused_in_words(
         enter(Cluster("theirs", lambda _: address, is_joined=True))
 
 
-def test_where_ray_would_look_for_it_is_told_if_nobody_listens_there(address: str) -> None:
+def test_where_ray_would_look_for_it_is_told_if_nobody_listens_there(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It takes the loopback for this machine's own address, where there is one."""
+    monkeypatch.delenv(
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", raising=False
+    )  # as another test has set it
     port = address.rpartition(":")[2]
     place = f"{services.resolve_ip_for_localhost('127.0.0.1')}:{port}"
     if place == address:

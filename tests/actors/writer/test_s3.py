@@ -212,7 +212,7 @@ def test_a_missing_bucket_is_told_at_once(bucket):
     ],
 )
 def test_what_is_no_address_of_a_store_is_refused(bucket, uri):
-    with pytest.raises(UsageError, match="no s3://bucket/prefix|cannot hold"):
+    with pytest.raises(UsageError, match="no s3://bucket/prefix|cannot hold|no bucket that can be"):
         Store(uri)
 
 
