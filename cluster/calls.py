@@ -10,6 +10,7 @@ from ray.exceptions import RayActorError, RayTaskError, RuntimeEnvSetupError
 from actors.market.errors import CandlefleetError
 
 ANSWER_WITHIN_S = 30.0  # what `ray.wait` has named is there already
+ASK_AGAIN_S = 0.5  # an actor that is restarting
 
 #: What a call raises whose actor is not there: it has died, or its node cannot have our code.
 Gone = (RayActorError, RuntimeEnvSetupError)

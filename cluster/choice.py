@@ -31,9 +31,13 @@ def joins(address: str | None) -> bool:
     it is not heard. A job there is given it as any other's, and brings its own code.
     """
     address = _named(address)
-    if address is None or address.lower() in OWN:
+    if address is None or _is_own(address):
         return False
     return in_job() or not _is_kept(address)
+
+
+def _is_own(address: str | None) -> bool:
+    return address is not None and address.lower() in OWN
 
 
 def _named(address: str | None) -> str | None:
@@ -67,8 +71,9 @@ def _ray_knows_another() -> bool:
 
 def refuse_hopeless(store: str, address: str | None) -> None:
     """Raise UsageError if a run could not join the cluster at its --address, or keep the store there."""
-    refuse_adrift(store, on_cluster=joins(address))
-    if address is not None and joins(address):
+    is_joined = joins(address)
+    refuse_adrift(store, on_cluster=is_joined)
+    if address is not None and is_joined:
         reach(address)
 
 
@@ -89,8 +94,7 @@ def cluster_for(provider: Provider, address: str | None, console: Console) -> It
             yield theirs
         return
     os.environ.update(local_cluster.environment(state_dir()))
-    is_own = address is not None and address.lower() in OWN
-    found = None if is_own else _usable(provider, console)
+    found = None if _is_own(address) else _usable(provider, console)
     if found is not None:
         yield found.as_cluster()
     else:

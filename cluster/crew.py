@@ -22,7 +22,7 @@ from actors.writer.buffer import BufferRules
 from actors.writer.spool import place_of
 from cluster.calls import Gone, answer, did_not_start, never_started
 from cluster.interrupt import Interrupt
-from cluster.joining import claim_of, claimed, name_of, refuse_other_limiter
+from cluster.joining import claim_of, claimed, known_nodes, name_of, refuse_other_limiter
 from cluster.placement import Places
 from cluster.startup import START_WITHIN_S, Startup
 
@@ -254,17 +254,12 @@ def _own_node() -> str:
 
 def _nodes() -> list[str]:
     """Those that are alive, the driver's own first."""
-    alive = [node["NodeID"] for node in _known_nodes() if node["Alive"]]
+    alive = [node["NodeID"] for node in known_nodes() if node["Alive"]]
     return sorted(alive, key=lambda node: (node != _own_node(), node))
 
 
 def _host(node: str) -> str:
-    return next((name_of(each) for each in _known_nodes() if each["NodeID"] == node), node)
-
-
-def _known_nodes() -> list[dict[str, Any]]:
-    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return known
+    return next((name_of(each) for each in known_nodes() if each["NodeID"] == node), node)
 
 
 def _actor(room: type, *, concurrency_groups: dict[str, int] | None = None, **options: Any) -> Any:

@@ -31,9 +31,8 @@ def is_running(driver: object) -> bool | None:
         return None
     try:
         process = psutil.Process(pid)
-        if (
-            process.status() == psutil.STATUS_ZOMBIE
-        ):  # dead, though whoever started it has not looked
+        # Then it is dead, though whoever started it has not looked.
+        if process.status() == psutil.STATUS_ZOMBIE:
             return False
         drift_s = process.create_time() - started_s
     except psutil.NoSuchProcess:

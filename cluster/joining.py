@@ -121,8 +121,7 @@ def check_nodes(interrupted: Callable[[], bool]) -> None:
 
     Raises UsageError naming the nodes that lack a package, CandlefleetError for one that does not answer.
     """
-    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    asked = {_asked(node["NodeID"]): name_of(node) for node in nodes if node["Alive"]}
+    asked = {_asked(node["NodeID"]): name_of(node) for node in known_nodes() if node["Alive"]}
     within_s = answers_within_s(ray.get_runtime_context().runtime_env)
     if within_s > ANSWER_WITHIN_S:
         log.warning("cluster.installing", extra={"nodes": len(asked), "minutes": within_s / 60})
@@ -170,6 +169,12 @@ def _answer(ref: Any, node: str) -> list[str]:
     except (GetTimeoutError, RayError):
         return []  # it has left the cluster meanwhile; its fetchers go elsewhere
     return missing
+
+
+def known_nodes() -> list[dict[str, Any]]:
+    """All that the joined cluster has or had, as Ray describes them."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return nodes
 
 
 def name_of(node: dict[str, Any]) -> str:

@@ -152,11 +152,15 @@ def _end(kept: Kept | None) -> bool:
 
 
 def at_work(kept: Kept) -> list[str]:
-    """The runs that have joined it, in words: they are connected to it, even if they write nothing down."""
+    """The runs that have joined it, in words: they are connected to it, even if they write nothing down.
+
+    Whoever asks is none of them.
+    """
     head = kept.process()
     own = {head, *head.children(recursive=True)} if head else set()
+    others = (process for process in psutil.process_iter() if process.pid != os.getpid())
     found = list[str]()
-    for process in psutil.process_iter():
+    for process in others:
         with suppress(psutil.Error, OSError):  # it is somebody else's, or gone
             words = process.cmdline()
             is_ours = any(map(_is_our_name, words))  # a job is among the head's, too

@@ -7,13 +7,11 @@ from functools import partial
 from typing import Any
 
 from cluster.alarms import Alarms
-from cluster.calls import Gone, answer, never_started
+from cluster.calls import ASK_AGAIN_S, Gone, answer, never_started
 from cluster.crew import Crew
 from cluster.dispatch import Dispatch
 
 log = logging.getLogger(__name__)
-
-ASK_AGAIN_S = 0.5  # a fetcher that is restarting
 
 #: The first is under way; the second takes its answer.
 Call = Callable[[Any, Callable[[Any], None]], None]

@@ -19,7 +19,7 @@ from actors.market.memory import sample
 from actors.writer.actor import Committed
 from cluster.alarms import Alarms
 from cluster.assignment import Assignment
-from cluster.calls import Gone, answer, did_not_start, never_started
+from cluster.calls import ASK_AGAIN_S, Gone, answer, did_not_start, never_started
 from cluster.crew import Crew
 from cluster.dispatch import Dispatch
 from cluster.harvest import Harvest
@@ -29,7 +29,7 @@ from cluster.mover import Mover
 from cluster.orders import Order, Probe, Send, WriteOff
 from cluster.outlook import Outlook
 from cluster.patience import Patience
-from cluster.presence import ASK_AGAIN_S, Presence
+from cluster.presence import Presence
 from cluster.watch import Watch
 
 log = logging.getLogger(__name__)

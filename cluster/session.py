@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
 import ray
 from ray.exceptions import AuthenticationError
@@ -21,7 +20,7 @@ from actors.market.errors import CandlefleetError, UsageError
 from cluster import own_code
 from cluster.address import place_of, reach, silence
 from cluster.interrupt import Interrupt, interruptible
-from cluster.joining import bring_token, check_nodes, refusal
+from cluster.joining import bring_token, check_nodes, known_nodes, refusal
 from cluster.local_cluster import Cluster
 from cluster.packing import fleet_env
 
@@ -70,8 +69,7 @@ def joined_early(cluster: Cluster) -> Iterator[None]:
 
 def nodes_there() -> int:
     """How many nodes the cluster has that was joined."""
-    known: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return sum(node["Alive"] for node in known)
+    return sum(node["Alive"] for node in known_nodes())
 
 
 def _is_joined(cluster: Cluster, interrupt: Interrupt) -> bool:

@@ -38,7 +38,7 @@ _SKEW_S = 2.0
 _MUCH_SKEW_S = 60.0
 _NAMED = 5
 
-Ask = Callable[[UpstoxClient], Answer | Refused]
+Ask = Callable[[], Answer | Refused]
 
 
 def token(source: TokenSource, now: datetime) -> Finding:
@@ -108,15 +108,13 @@ def candles(config: RunConfig, provider: Provider, now: datetime) -> Iterator[Fi
         run_id = f"doctor-{now:%Y%m%d-%H%M%S}"
 
         def asked(ask: Ask) -> Answer | Refused | None:
-            return asyncio.run(by_permit(provider, terms, run_id, client, ask))
+            return asyncio.run(by_permit(provider, terms, run_id, ask))
 
-        days = asked(lambda client: client.historical(_LANDMARK, DAILY, first, last))
+        days = asked(lambda: client.historical(_LANDMARK, DAILY, first, last))
         yield judge_days(days)
         if isinstance(days, Answer):
             month = longest_month_before(today)
-            yield judge_month(
-                asked(lambda client: client.historical(_LANDMARK, MINUTE, *month)), month
-            )
+            yield judge_month(asked(lambda: client.historical(_LANDMARK, MINUTE, *month)), month)
 
 
 def judge_days(reply: Answer | Refused | None) -> Finding:
@@ -159,7 +157,7 @@ def longest_month_before(today: date) -> tuple[date, date]:
 
 
 async def by_permit(
-    provider: Provider, terms: Terms, run_id: str, client: UpstoxClient, ask: Ask
+    provider: Provider, terms: Terms, run_id: str, ask: Ask
 ) -> Answer | Refused | None:
     """Send one request inside the budget; None: there was no room for it in time."""
     limiter = Limiter(str(provider.state_dir))
@@ -168,7 +166,7 @@ async def by_permit(
         return None
     settlement = Settlement(terms, permit.number, Fate.GIVEN_UP)
     try:
-        reply = ask(client)
+        reply = ask()
         settlement = settled(terms, permit.number, reply)
         return reply
     finally:

@@ -199,7 +199,7 @@ def simulation(folder: Path, scenario: Scenario) -> Iterator[Simulation]:
         try:
             yield Simulation(folder, exchange, scenario, Console(stderr=True, highlight=False))
         finally:
-            kept.down(folder / "state", force=True)  # it is joined by this process
+            kept.down(folder / "state")
 
 
 def run(rounds: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +13,13 @@ import ray
 from actors.market.errors import CandlefleetError
 from cluster import jobs
 from cluster.jobs import Jobs
+from tests.cluster.answering import Answering
 
 LOG = "one\ntwo\n"
 SILENT = "SILENT"
 
 
-class Dashboard(BaseHTTPRequestHandler):
+class Dashboard(Answering, BaseHTTPRequestHandler):
     """As a cluster's of one job; `looks` are the states it tells, the last of them for good."""
 
     looks: list[str]
@@ -33,16 +33,6 @@ class Dashboard(BaseHTTPRequestHandler):
             self.close_connection = True  # not a word
         else:
             self.answer({"type": "SUBMISSION", "status": state, "entrypoint": "python -m cluster"})
-
-    def answer(self, told: object) -> None:
-        content = json.dumps(told).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -21,6 +20,7 @@ from cluster.cli import app
 from cluster.config.settings import ProviderSettings
 from cluster.jobs import Job, Jobs, job_of, summary_in
 from cluster.run import DRAIN_S, LAST_LOOK_WITHIN_S
+from tests.cluster.answering import Answering
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ DONE = {
 }
 
 
-class Dashboard(BaseHTTPRequestHandler):
+class Dashboard(Answering, BaseHTTPRequestHandler):
     """As a cluster's that remembers jobs under their ids alone: one has ended, one runs on and on."""
 
     def do_GET(self) -> None:
@@ -140,16 +140,6 @@ class Dashboard(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.answer({"stopped": True})
-
-    def answer(self, told: object) -> None:
-        content = json.dumps(told).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture
